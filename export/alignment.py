@@ -84,7 +84,7 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 def cut(image: Image, matrix: Matrix, template: Template) -> Image:
-    """The aligned crop, uint8 [template.height, template.width, 3]; outside the picture it continues mirrored."""
+    """The aligned crop, uint8 [template.height, template.width, 3]; outside the picture its edge goes on."""
     return _warp(image, matrix, template.width, template.height)
 
 
@@ -135,7 +135,9 @@ def _reach(matrix: Matrix, width: int, height: int) -> tuple[NDArray[np.int64], 
 
 
 def _warp(image: Image, matrix: Matrix, width: int, height: int) -> Image:
-    """`image` resampled through `matrix`, bilinear, borders mirrored.
+    """`image` resampled through `matrix`, bilinear, edges continued.
+
+    Continued, not mirrored: a mirrored border shows a second crown of hair or half a second face.
 
     Where the matrix shrinks, the part of the picture that is read is first averaged down by area, so that a face of
     2,000 pixels does not alias.
@@ -144,7 +146,7 @@ def _warp(image: Image, matrix: Matrix, width: int, height: int) -> Image:
     if scale < 1:
         image, matrix = _averaged(image, matrix, width, height, scale)
     warped: Any = cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(warped, np.uint8)
 
@@ -153,8 +155,6 @@ def _averaged(image: Image, matrix: Matrix, width: int, height: int, scale: floa
     """The part of `image` that the crop reads, area-averaged to the crop's own resolution, and the matrix from there."""
     low, high = _reach(matrix, width, height)
     size = np.array([image.shape[1], image.shape[0]])
-    # A crop that leaves the picture reads as far inside it again, mirrored at the edge.
-    low, high = np.minimum(low, 2 * size - high), np.maximum(high, -low)
     (x0, y0), (x1, y1) = np.clip(low, 0, size - 1), np.clip(high, 1, size)
     region = image[y0:y1, x0:x1]
     small_width = max(1, round((x1 - x0) * scale))

@@ -97,17 +97,16 @@ def test_shrinking_keeps_positions(scale):
     """The averaged and the point-sampled crop of a smooth picture show the same thing at the same place."""
     picture = smooth_picture(900, 1200)
     matrix = np.array([[scale, 0.05 * scale, -60 * scale], [-0.05 * scale, scale, -100 * scale]])
-    sampled = cv2.warpAffine(picture, matrix, (96, 112), borderMode=cv2.BORDER_REFLECT_101)
+    sampled = cv2.warpAffine(picture, matrix, (96, 112), borderMode=cv2.BORDER_REPLICATE)
     assert np.abs(cut(picture, matrix, SPHEREFACE).astype(int) - sampled).mean() < 1.0
 
 
-def test_outside_the_picture_the_crop_is_mirrored():
-    """A shrinking crop that leaves the picture continues it as its mirror image."""
+def test_outside_the_picture_its_edge_goes_on():
+    """A shrinking crop that leaves the picture repeats the picture's edge, so that no face appears twice."""
     picture = smooth_picture(1120, 960)
     matrix = np.array([[0.1, 0, 48], [0, 0.1, 0]])
     crop = cut(picture, matrix, SPHEREFACE).astype(int)
-    left, right = crop[:, 47::-1], crop[:, 48:]
-    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.98
+    assert np.abs(crop[:, :47] - crop[:, 47:48]).max() <= 2
 
 
 @pytest.mark.parametrize("face_scale", [0.3, 1.0, 2.5])
