@@ -51,7 +51,7 @@ def test_the_fit_is_the_least_squares_one():
     matrix = similarity(points, SPHEREFACE.points)
     best = np.sum((apply(matrix, points) - SPHEREFACE.points) ** 2)
     for a, b, x, y in 1e-3 * np.vstack([np.eye(4), -np.eye(4)]):
-        other = matrix + [[a, -b, x], [b, a, y]]
+        other = matrix + np.array([[a, -b, x], [b, a, y]])
         assert np.sum((apply(other, points) - SPHEREFACE.points) ** 2) > best
 
 
