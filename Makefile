@@ -1,0 +1,45 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Where pip finds torch without CUDA; on Linux the package index itself has only the build with it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(BIN)/likeness ## install, start the service, draw and verify the example photo
+	$(BIN)/python demo/run.py
+
+.PHONY: serve
+serve: $(BIN)/likeness ## start the service on port 8000
+	$(BIN)/likeness serve
+
+.PHONY: test
+test: .venv/training ## install all that the tests need (torch too), run them
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: .venv/training ## style, and strict types of service/ and export/
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: .venv/dev ## measure the service beside the raw loop, into benchmarks/results/
+	$(BIN)/python -m benchmarks.service
+
+$(BIN)/likeness: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[cpu,demo]'
+	@touch $@
+
+.venv/dev: $(BIN)/likeness
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/training: .venv/dev
+	$(PIP) --extra-index-url $(TORCH_INDEX) torch
+	$(PIP) --editable '.[dev,training]'
+	@touch $@
