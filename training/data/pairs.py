@@ -1,0 +1,142 @@
+"""Training pairs that the procedural caricaturist draws: shapes for the warp, drawings for the texture.
+
+    python -m training.data.pairs shapes PACKED OUT.npz      (faces, reshaped at random, and where their landmarks should go)
+    python -m training.data.pairs drawings PACKED OUT.npz    (photos and their paintings in random looks)
+
+Both write arrays that a training run maps into memory; nothing is drawn twice.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from rich.progress import track
+
+from export.alignment import apply, invert, similarity
+from training.data.caricaturist import FaceSpace, flow
+from training.data.painter import STYLE_SIZE, STYLES, Look, paint
+from training.data.portraits import Portraits
+
+SIDE = 256
+RESHAPING = 0.8  # random reshaping of a face, in standard deviations of its space
+WARP_CELLS = 32
+LOOK_AT = 128  # the warp head looks at pictures of this side
+
+app = typer.Typer(help=__doc__)
+
+
+def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """A face reshaped, shifted and turned at random, with the displacement and the backward field of strength 1.
+
+    Reshaping a photo along the shape space gives people who do not exist, with exact labels.
+    """
+    face = landmarks.astype(float)
+    to_mean = similarity(face, space.mean)
+    noise = (RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations) @ space.components
+    reshaping = noise.reshape(68, 2) @ np.linalg.inv(to_mean[:, :2]).T
+    wobble = alignment_error(random)
+    # The crop that the service's five points cut differs a little from the one that 68 landmarks cut.
+    at = apply(invert(wobble), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
+    image = sample(cv2.blur(photo, (2, 2)), resampled(flow(face, reshaping), at))
+    moved = apply(wobble, face + reshaping)
+    displacement = space.displacement(moved)
+    return {
+        "image": image,
+        "landmarks": moved.astype(np.float32),
+        "displacement": displacement.astype(np.float32),
+        "field": (flow(moved, displacement, cells=WARP_CELLS) - cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2)).astype(np.float16),
+    }
+
+
+def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """A photo, relit and exaggerated at random, and its painting in a random look."""
+    face = landmarks.astype(float)
+    displacement = space.displacement(face, random.uniform(0, 2))
+    warped = sample(photo, resampled(flow(face, displacement), cell_centres(SIDE).reshape(SIDE, SIDE, 2)))
+    warped = relit(warped, random)
+    if random.random() < 0.5:
+        style = np.array(random.choice(list(STYLES.values())).style()) + 0.15 * random.standard_normal(STYLE_SIZE)
+    else:
+        style = random.standard_normal(STYLE_SIZE)
+    return {
+        "photo": warped,
+        "style": style.astype(np.float32),
+        "drawing": paint(warped, face + displacement, Look.from_style(style)),
+    }
+
+
+def alignment_error(random: np.random.Generator) -> np.ndarray:
+    """A small random similarity [2, 3] about the middle of the frame."""
+    angle, scale = random.normal(0, 0.03), np.exp(random.normal(0, 0.03))
+    shift = random.normal(0, 2.5, 2)
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.full(2, (SIDE - 1) / 2)
+    return np.column_stack([linear, middle - linear @ middle + shift])
+
+
+def relit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Exposure, contrast, tint, grain and softness as cameras differ: uint8 [H, W, 3] in and out."""
+    light = (image.astype(np.float32) / 255) ** np.exp(random.normal(0, 0.3))
+    light = (light - 0.5) * np.exp(random.normal(0, 0.15)) + 0.5 + random.normal(0, 0.04)
+    light = light * np.exp(random.normal(0, 0.06, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(light, (0, 0), 1.2)
+    light = light + random.uniform(-0.6, 1.8) * (light - blurred)
+    light = light + random.normal(0, random.uniform(0, 0.02), light.shape).astype(np.float32)
+    if random.random() < 0.06:
+        light = np.repeat(light.mean(-1, keepdims=True), 3, -1)
+    return np.clip(255 * light + 0.5, 0, 255).astype(np.uint8)
+
+
+def cell_centres(cells: int) -> np.ndarray:
+    """Pixel coordinates [cells * cells, 2] of the centres of a coarse grid's cells."""
+    centres = (np.arange(cells) + 0.5) * SIDE / cells - 0.5
+    return np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+
+
+def resampled(field: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """A coarse backward map [cells, cells, 2] at given pixels [h, w, 2]."""
+    cells = len(field)
+    grid = ((at + 0.5) * cells / SIDE - 0.5).astype(np.float32)
+    offset = (field - cell_centres(cells).reshape(cells, cells, 2)).astype(np.float32)
+    return at + cv2.remap(offset, *np.moveaxis(grid, -1, 0), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The picture whose every pixel comes from `source` [h, w, 2]."""
+    return cv2.remap(image, *np.moveaxis(source, -1, 0).astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+PAIRS = {"shapes": shape_pair, "drawings": drawing_pair}
+
+
+@app.command()
+def main(
+    kind: Annotated[str, typer.Argument(help="shapes or drawings")],
+    packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
+    out: Annotated[Path, typer.Argument(help="folder for the arrays")],
+    count: Annotated[int, typer.Option(help="pairs to draw")] = 10_000,
+    seed: int = 0,
+) -> None:
+    """Draw pairs until there are COUNT."""
+    cv2.setNumThreads(1)
+    portraits = Portraits.load(packed / "train.npz")
+    space = FaceSpace.load(packed)
+    # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
+    pool = np.array([kind == "shapes" or "congress256" in name for name in portraits.names]).nonzero()[0]
+    random = np.random.default_rng(seed)
+    order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
+    arrays: dict[str, np.ndarray] = {}
+    out.mkdir(parents=True, exist_ok=True)
+    for row, index in enumerate(track(order, description=kind)):
+        pair = PAIRS[kind](portraits.images[index], portraits.landmarks[index], space, random)
+        for key, value in pair.items():
+            if key not in arrays:
+                path = out / f"{key}.npy"
+                arrays[key] = np.lib.format.open_memmap(path, "w+", value.dtype, (count, *value.shape))
+            arrays[key][row] = value
+
+
+if __name__ == "__main__":
+    app()

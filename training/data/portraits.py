@@ -1,0 +1,149 @@
+"""Portraits with 68 landmarks, cut to the translator's frame: what the caricaturist draws from and the networks learn on.
+
+The landmarks come from dlib's 68-point network, which is a label-maker here and never part of what is served.
+"""
+
+import csv
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import dlib
+import numpy as np
+import typer
+
+from export.alignment import SQUARE_256, Template, apply, cut, similarity
+from training.data import set_aside
+
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+NOSE_TIP, MOUTH_LEFT, MOUTH_RIGHT = 30, 48, 54
+
+# Where each of the 68 points stands in a mirrored picture.
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+
+
+@dataclass(frozen=True)
+class Portraits:
+    """Aligned photos and their landmarks: images uint8 [N, 256, 256, 3] RGB, landmarks float32 [N, 68, 2] in pixels."""
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    names: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def save(self, path: Path) -> None:
+        """Pack to one .npz file, the only thing that a training run reads."""
+        np.savez_compressed(path, images=self.images, landmarks=self.landmarks, names=self.names)
+
+    @classmethod
+    def load(cls, path: Path) -> "Portraits":
+        """Read what `save` wrote."""
+        with np.load(path) as arrays:
+            return cls(arrays["images"], arrays["landmarks"], arrays["names"])
+
+
+class Landmarker:
+    """dlib's face detector and 68-point network; points float64 [68, 2] in pixels of the picture, or None without a face."""
+
+    def __init__(self) -> None:
+        package = importlib.util.find_spec("face_recognition_models")
+        if package is None or package.origin is None:
+            raise ModuleNotFoundError("the 68-point network is in face_recognition_models: install likeness[training]")
+        weights = Path(package.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
+        self.detector = dlib.get_frontal_face_detector()
+        self.shape = dlib.shape_predictor(str(weights))
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        boxes = self.detector(image, 1)
+        if not boxes:
+            return None
+        parts = self.shape(image, max(boxes, key=lambda box: box.area()))
+        return np.array([(part.x, part.y) for part in parts.parts()], float)
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """The template's five points [5, 2] from 68 landmarks: eye centres, nose tip, mouth corners."""
+    eyes = [landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0)]
+    return np.stack([*eyes, landmarks[NOSE_TIP], landmarks[MOUTH_LEFT], landmarks[MOUTH_RIGHT]])
+
+
+def aligned(image: np.ndarray, landmarks: np.ndarray, template: Template = SQUARE_256) -> tuple[np.ndarray, np.ndarray]:
+    """The crop of a photo in the template's frame and its landmarks there."""
+    matrix = similarity(five_points(landmarks), np.array(template.points))
+    return cut(image, matrix, template), apply(matrix, landmarks)
+
+
+def clean_photos(root: Path) -> Iterator[tuple[str, Path]]:
+    """Names and files of the photos that shippable weights may see, those set aside left out."""
+    for folder in ("train-clean/congress256", "train-clean/ukparl120x160"):
+        with open(root / folder / "index.csv", newline="") as index:
+            for row in csv.DictReader(index):
+                if not set_aside.is_set_aside(folder, row):
+                    yield f"{folder}/{Path(row['file']).stem}", root / folder / "img" / row["file"]
+
+
+def set_aside_photos(root: Path) -> Iterator[tuple[str, Path]]:
+    """The 100 people of congress256 that no model trains on."""
+    for stem in sorted(set_aside.ids("congress256")):
+        yield f"congress256/{stem}", root / "train-clean" / "congress256" / "img" / f"{stem}.webp"
+
+
+def gather(photos: Iterator[tuple[str, Path]]) -> Portraits:
+    """Detect, align and stack; photos without a face for dlib are left out."""
+    landmarker = Landmarker()
+    names, images, landmarks = [], [], []
+    for name, path in photos:
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        if image.shape[1] < 256:  # small portraits: the detector wants faces of 80 pixels and more
+            image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        points = landmarker(image)
+        if points is None:
+            continue
+        crop, moved = aligned(image, points)
+        names.append(name)
+        images.append(crop)
+        landmarks.append(moved)
+    return Portraits(np.stack(images), np.stack(landmarks).astype(np.float32), np.array(names))
+
+
+def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks float32 [N, 68, 2] of the AutoToon photos and of what artists warped them to, in the translator's frame.
+
+    Read off the pictures themselves: the published 32 x 32 warps overshoot them about twofold.
+    """
+    folder = root / "geometry" / "artist-warps"
+    landmarker = Landmarker()
+    before, after = [], []
+    for path in sorted((folder / "photos").iterdir()):
+        pair = [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in (path, folder / "caricatures" / path.name)]
+        photo, caricature = (landmarker(image) for image in pair)
+        if photo is None or caricature is None:
+            continue
+        matrix = similarity(five_points(photo), np.array(SQUARE_256.points))
+        before.append(apply(matrix, photo))
+        after.append(apply(matrix, caricature))
+    return np.array(before, np.float32), np.array(after, np.float32)
+
+
+def main(
+    data: Annotated[Path, typer.Argument(envvar="LIKENESS_DATA", help="the data folder")],
+    packed: Annotated[Path, typer.Argument(help="where train.npz, set-aside.npz and artists.npz go")],
+) -> None:
+    """Detect, align and pack everything that the caricaturist draws from."""
+    packed.mkdir(parents=True, exist_ok=True)
+    before, after = artists(data)
+    np.savez_compressed(packed / "artists.npz", before=before, after=after)
+    gather(clean_photos(data)).save(packed / "train.npz")
+    gather(set_aside_photos(data)).save(packed / "set-aside.npz")
+
+
+if __name__ == "__main__":
+    typer.run(main)
