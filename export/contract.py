@@ -6,6 +6,8 @@ inside the graph; the batch axis B comes first and is dynamic:
     image    uint8   [B, template.height, template.width, 3]   if the contract has a template
     control  float32 [B, *control.shape]                       one input for each control, in this order
     output   uint8   [B, H, W, 3] `image`, or float32 [B, D] `embedding` (unit length) or `style`
+
+ONNX refuses one name for an input and an output, so an image leaves the graph as `image_out`.
 """
 
 from __future__ import annotations
@@ -140,6 +142,11 @@ class Contract:
         except (TypeError, ValueError, AttributeError) as error:
             raise ContractError(f"{source}: {error}") from error
 
+    @property
+    def output_name(self) -> str:
+        """What the graph calls its output."""
+        return "image_out" if self.output == "image" else self.output
+
     def check(self, inputs: Sequence[Port], outputs: Sequence[Port], source: str) -> None:
         """ContractError, naming `source`, unless the graph has exactly the promised inputs and output."""
         expected_inputs = [(control.name, "tensor(float)", control.shape) for control in self.controls]
@@ -148,7 +155,7 @@ class Contract:
             expected_inputs.insert(0, image)
         kind = "tensor(uint8)" if self.output == "image" else "tensor(float)"
         _agree(inputs, expected_inputs, f"{source}: inputs")
-        _agree(outputs, [(self.output, kind, self.output_shape)], f"{source}: output")
+        _agree(outputs, [(self.output_name, kind, self.output_shape)], f"{source}: output")
 
     # Requests and tensors
 

@@ -31,7 +31,7 @@ INPUTS = [
     ("strength", "tensor(float)", ["batch"]),
     ("style", "tensor(float)", [None, 2]),
 ]
-OUTPUTS = [("image", "tensor(uint8)", ["batch", 256, 256, 3])]
+OUTPUTS = [("image_out", "tensor(uint8)", ["batch", 256, 256, 3])]
 
 
 def document(contract=TRANSLATOR):
