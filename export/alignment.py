@@ -152,7 +152,7 @@ def _warp(image: Image, matrix: Matrix, width: int, height: int) -> Image:
 
 
 def _averaged(image: Image, matrix: Matrix, width: int, height: int, scale: float) -> tuple[Image, Matrix]:
-    """The part of `image` that the crop reads, area-averaged to the crop's own resolution, and the matrix from there."""
+    """The part of `image` that the crop reads, averaged to the crop's own resolution, and the matrix from there."""
     low, high = _reach(matrix, width, height)
     size = np.array([image.shape[1], image.shape[0]])
     (x0, y0), (x1, y1) = np.clip(low, 0, size - 1), np.clip(high, 1, size)

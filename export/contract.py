@@ -59,8 +59,9 @@ class Control:
     def value(self, given: Value) -> NDArray[np.float32]:
         """`given` as float32 of this control's shape; ControlError if it is no finite number within the range."""
         try:
-            value = np.asarray(given, np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused below
+                value = np.asarray(given, np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ControlError(self.name, "not a number") from None
         if value.shape != self.shape:
             wanted = "one number" if not self.shape else f"{math.prod(self.shape)} numbers"
