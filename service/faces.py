@@ -1,0 +1,125 @@
+"""Where the faces are: dlib's detector and a five-point shape predictor of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+from numpy.typing import NDArray
+
+from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, similarity
+from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
+
+# Long sides in pixels at which a picture is searched. The detector sees faces from 80 pixels up: an eighth of the
+# picture at the first, cheap size, a thirty-second at the last.
+SEARCH_SIDES = (640, 1280, 2560)
+MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the upright picture; it may reach beyond the picture's edges."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face: its box, the detector's score (higher is surer) and five points [5, 2] in the template's order."""
+
+    box: Box
+    score: float
+    points: NDArray[np.float64]
+
+    @property
+    def eye_distance(self) -> float:
+        """Pixels between the centres of the eyes."""
+        return float(np.linalg.norm(self.points[1] - self.points[0]))
+
+    def align(self, template: Template) -> Matrix:
+        """The similarity from the picture to the template; NoFaceFound if the points are no face."""
+        try:
+            return similarity(self.points, template.points)
+        except DegeneratePoints as error:
+            raise NoFaceFound(f"the facial points make no sense: {error}") from error
+
+
+class FaceFinder:
+    """Finds faces; safe to share between threads.
+
+    The detector releases the GIL but keeps scratch memory, so every thread has its own. The predictor holds the GIL
+    for its half millisecond.
+    """
+
+    def __init__(self, landmarks: Path, *, min_eye_distance: float = 16.0, max_faces: int = 32) -> None:
+        self._predictor = dlib.shape_predictor(str(landmarks))
+        self._local = threading.local()
+        self._min_eye_distance = min_eye_distance
+        self._max_faces = max_faces
+
+    def largest(self, image: Image) -> Face:
+        """The largest face. Raises NoFaceFound, FaceTooSmall."""
+        for side in SEARCH_SIDES:
+            if boxes := self._detect(image, side):
+                return self._faces(image, boxes[:1])[0]
+        raise NoFaceFound("no face was found in the picture")
+
+    def all(self, image: Image) -> list[Face]:
+        """Every face that is not too small, largest first. Raises NoFaceFound, FaceTooSmall, TooManyFaces."""
+        for side in SEARCH_SIDES[1:]:
+            if boxes := self._detect(image, side):
+                return self._faces(image, boxes)
+        raise NoFaceFound("no face was found in the picture")
+
+    def points(self, image: Image, box: Box) -> NDArray[np.float64]:
+        """The five points [5, 2] of the face in a box that is known already."""
+        rectangle = dlib.rectangle(box.x, box.y, box.x + box.width - 1, box.y + box.height - 1)
+        shape = self._predictor(image, rectangle)
+        return np.array([(part.x, part.y) for part in shape.parts()], np.float64)
+
+    def _faces(self, image: Image, boxes: Sequence[tuple[Box, float]]) -> list[Face]:
+        faces = [Face(box, score, self.points(image, box)) for box, score in boxes]
+        found = [face for face in faces if face.eye_distance >= self._min_eye_distance]
+        if not found:
+            widest = max(face.eye_distance for face in faces)
+            raise FaceTooSmall(f"{widest:.0f} pixels between the eyes; at least {self._min_eye_distance:g} are needed")
+        if len(found) > self._max_faces:
+            raise TooManyFaces(f"{len(found)} faces; the limit is {self._max_faces}")
+        return found
+
+    def _detect(self, image: Image, side: int) -> list[tuple[Box, float]]:
+        """Boxes and scores, largest first, of a search at `side` pixels."""
+        height, width = image.shape[:2]
+        scale = min(side / max(height, width), MAX_ENLARGEMENT)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(image, size, interpolation=interpolation)
+        rectangles, scores, _ = self._detector().run(resized, 0, 0.0)
+        boxes = [(_scaled(each, 1 / scale), float(score)) for each, score in zip(rectangles, scores, strict=True)]
+        return sorted(boxes, key=lambda found: (found[0].width * found[0].height, found[1]), reverse=True)
+
+    def _detector(self) -> dlib.fhog_object_detector:
+        if not hasattr(self._local, "detector"):
+            self._local.detector = dlib.get_frontal_face_detector()
+        return self._local.detector
+
+
+def moved(box: Box, matrix: Matrix) -> Box:
+    """The upright box around the same face after the picture went through `matrix`: centre and size follow."""
+    centre = apply(matrix, [(box.x + box.width / 2, box.y + box.height / 2)])[0]
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    width, height = box.width * scale, box.height * scale
+    return Box(round(centre[0] - width / 2), round(centre[1] - height / 2), round(width), round(height))
+
+
+def _scaled(rectangle: dlib.rectangle, factor: float) -> Box:
+    x, y = round(rectangle.left() * factor), round(rectangle.top() * factor)
+    return Box(x, y, round(rectangle.width() * factor), round(rectangle.height() * factor))
