@@ -1,0 +1,1 @@
+"""Losses, each in the module of its idea."""

@@ -1,0 +1,1 @@
+"""Metrics, each with the source of its definition."""

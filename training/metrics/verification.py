@@ -1,0 +1,121 @@
+"""How well similarities tell same from different people: accuracy, TAR at a false-accept rate, area under the curve.
+
+A pair is accepted where its similarity reaches the threshold (>=). TAR is the share of pairs of one person that are
+accepted, FAR that of pairs of two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+FARS = (0.01, 0.001)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of the two pictures of each pair, int64 [N]."""
+
+    left: np.ndarray
+    right: np.ndarray
+
+    def same(self, persons: np.ndarray) -> np.ndarray:
+        """bool [N]: whether both pictures show one person; `persons` names the person of every row."""
+        return persons[self.left] == persons[self.right]
+
+
+@dataclass(frozen=True)
+class Roc:
+    """Rates [T] at falling thresholds [T]; the first accepts nothing."""
+
+    thresholds: np.ndarray
+    far: np.ndarray
+    tar: np.ndarray
+
+    @property
+    def auc(self) -> float:
+        """The chance that a pair of one person is more similar than one of two; ties count half."""
+        return float(np.trapezoid(self.tar, self.far))
+
+    def at(self, far: float) -> tuple[float, float]:
+        """(TAR, threshold) at the lowest threshold whose FAR is no more than `far`."""
+        index = np.searchsorted(self.far, far, side="right") - 1
+        return float(self.tar[index]), float(self.thresholds[index])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} ({self.low:{spec}}..{self.high:{spec}})"
+
+
+def all_pairs(rows: int) -> Pairs:
+    """Every unordered pair of different rows."""
+    return Pairs(*np.triu_indices(rows, k=1))
+
+
+def roc(similarity: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> Roc:
+    """The curve over all thresholds that occur; ValueError where there are not pairs of both kinds."""
+    weights = np.ones(len(similarity)) if weights is None else weights
+    order = np.argsort(-similarity, kind="stable")
+    similarity, same, weights = similarity[order], same[order], weights[order]
+    last_of_its_value = np.append(similarity[1:] != similarity[:-1], True)
+    accepted = np.stack([np.cumsum(weights * same), np.cumsum(weights * ~same)])
+    if not (accepted[:, -1] > 0).all():
+        raise ValueError("a curve needs pairs of one person and pairs of two")
+    tar, far = np.concatenate([np.zeros((2, 1)), accepted[:, last_of_its_value] / accepted[:, -1:]], axis=1)
+    nothing = np.nextafter(similarity[0], np.inf)
+    return Roc(np.append(nothing, similarity[last_of_its_value]), far, tar)
+
+
+def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: int = 0) -> float:
+    """Mean accuracy over folds, each at the threshold that is best on the others; as many pairs of each kind.
+
+    The protocol of LFW (Huang et al. 2007): of the kind with more pairs a random choice is taken.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = [rng.permutation(np.flatnonzero(kind)) for kind in (same, ~same)]
+    count = min(map(len, kinds))
+    parts = [np.concatenate([np.array_split(kind[:count], folds)[fold] for kind in kinds]) for fold in range(folds)]
+    scores = []
+    for fold, test in enumerate(parts):
+        rest = np.concatenate(parts[:fold] + parts[fold + 1 :])
+        curve = roc(similarity[rest], same[rest])
+        best = int(np.argmax(curve.tar - curve.far))
+        threshold = curve.thresholds[best : best + 2].mean()  # halfway to the next, lest the margin lie on one side
+        scores.append(np.mean((similarity[test] >= threshold) == same[test]))
+    return float(np.mean(scores))
+
+
+def bootstrap(
+    figure: Callable[[Roc], float],
+    similarity: np.ndarray,
+    pairs: Pairs,
+    persons: np.ndarray,
+    rounds: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """`figure` of the curve with its interval when people are drawn again, with replacement.
+
+    People, not pairs, are the independent draws: a person drawn n times weighs n in pairs of its own and n m in pairs
+    with one drawn m times.
+    """
+    names, person = np.unique(persons, return_inverse=True)
+    same = pairs.same(persons)
+    left, right = person[pairs.left], person[pairs.right]
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(rounds):
+        drawn = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)).astype(float)
+        weights = np.where(same, drawn[left], drawn[left] * drawn[right])
+        values.append(figure(roc(similarity, same, weights)))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Interval(figure(roc(similarity, same)), float(low), float(high))

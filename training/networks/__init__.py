@@ -1,0 +1,1 @@
+"""Networks, each in the module of its name."""

@@ -1,0 +1,1 @@
+"""Recipes: one file from data to an exported model."""
