@@ -1,4 +1,4 @@
-"""What can go wrong, as domain errors, and the one table that turns them into RFC 9457 problems."""
+"""What can go wrong, as domain errors, and the one table of how each looks to a client (RFC 9457). No HTTP here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-
-MEDIA_TYPE = "application/problem+json"
 
 
 class LikenessError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,7 +105,8 @@ def _upright_srgb(picture: Pillow.Image) -> Pillow.Image:
     """Decoded, turned as EXIF says, flattened to sRGB."""
     picture.load()
     profile = picture.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(picture)
+    with contextlib.suppress(Exception):  # a picture with broken EXIF is still a picture
+        picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16"):
         picture = Pillow.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F", "LAB", "HSV"):

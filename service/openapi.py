@@ -1,0 +1,74 @@
+"""What the generated OpenAPI document cannot know: bodies of several kinds, pictures as answers, every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.errors import INTERNAL, PROBLEMS, Problem
+from service.imaging import Format
+from service.problems import MEDIA_TYPE
+from service.schemas import ProblemDetails
+
+
+def problems(kinds: Iterable[type[Exception]]) -> dict[int | str, dict[str, Any]]:
+    """FastAPI `responses` for these errors, grouped by status."""
+    by_status: dict[int | str, list[Problem]] = {INTERNAL.status: [INTERNAL]}
+    for kind in kinds:
+        by_status.setdefault(PROBLEMS[kind].status, []).append(PROBLEMS[kind])
+    return {status: _response(rows) for status, rows in sorted(by_status.items(), key=str)}
+
+
+def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool) -> dict[str, Any]:
+    """FastAPI `openapi_extra`: pictures `names` by form, JSON or (`bare`) as the body itself, options by query too."""
+    schema = options.model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs", {})
+    fields = {name: _inlined(field, definitions) for name, field in schema["properties"].items()}
+    extra = bool(schema.get("additionalProperties"))
+    binary = {name: {"type": "string", "format": "binary"} for name in names}
+    base64 = {name: {"type": "string", "contentEncoding": "base64"} for name in names}
+
+    def body(pictures: dict[str, Any]) -> dict[str, Any]:
+        properties = {**pictures, **fields}
+        return {
+            "schema": {
+                "type": "object",
+                "properties": properties,
+                "required": list(names),
+                "additionalProperties": extra,
+            }
+        }
+
+    content = {"multipart/form-data": body(binary), "application/json": body(base64)}
+    if bare:
+        content["image/*"] = {"schema": {"type": "string", "format": "binary"}}
+    parameters = [
+        {"name": name, "in": "query", "schema": field, "description": field.get("description", "")}
+        for name, field in fields.items()
+    ]
+    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
+
+
+def pictures() -> dict[str, Any]:
+    """Response content for an answer that is a picture."""
+    return {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in Format}
+
+
+def _response(rows: Sequence[Problem]) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": "; ".join(f"`{row.code}`: {row.title}" for row in rows),
+        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
+    }
+    if rows[0].status == 503:
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return response
+
+
+def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The field's schema with references resolved: a parameter's schema stands alone."""
+    if "anyOf" in field:
+        field = {**field, "anyOf": [_inlined(each, definitions) for each in field["anyOf"]]}
+    reference = field.get("$ref")
+    return definitions[reference.rpartition("/")[2]] if reference else field
