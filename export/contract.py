@@ -108,6 +108,8 @@ class Contract:
     def __post_init__(self) -> None:
         if OUTPUTS.get(self.role) != self.output:
             raise ContractError(f"role {self.role!r} with output {self.output!r}")
+        if (self.template is None) != (self.role == "generator"):
+            raise ContractError(f"a {self.role} with{'out' if self.template is None else ''} a template")
         if self.output == "image" and (len(self.output_shape) != 3 or self.output_shape[-1] != 3):
             raise ContractError(f"an image cannot have the shape {list(self.output_shape)}")
         names = [control.name for control in self.controls]

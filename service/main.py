@@ -11,12 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
+from export.contract import ContractError
 from export.repository import Repository
 from service import __version__, api, problems
 from service.batching import Admission, Lane
 from service.faces import FaceFinder
 from service.models import OnnxModel, cores, load_all
 from service.pipeline import Pipeline, Served
+from service.schemas import TranslateOptions
 from service.settings import Settings
 from service.telemetry import RequestTelemetry, Telemetry, log
 
@@ -73,7 +75,10 @@ def _warm_models(repository: Repository, settings: Settings) -> dict[str, OnnxMo
 
 
 def _serve(model: OnnxModel, settings: Settings, telemetry: Telemetry) -> Served:
-    """The model behind a lane of its own."""
+    """The model behind a lane of its own; ContractError if requests could not name its controls."""
+    hidden = {control.name for control in model.contract.controls} & set(TranslateOptions.model_fields)
+    if hidden:
+        raise ContractError(f"{model.name}/{model.version}: {', '.join(sorted(hidden))} cannot name controls")
     telemetry.model_info.labels(model.name, str(model.version), model.contract.role, model.digest).set(1)
     lane = Lane(model.name, model.run, capacity=settings.queue_capacity, max_batch=model.max_batch, observer=telemetry)
     return Served(model, lane)

@@ -71,7 +71,7 @@ class OnnxModel:
     def run(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
         """One output for each row."""
         feed = self.contract.feed([row.image for row in rows if row.image is not None], [row.values for row in rows])
-        (output,) = self._session.run([self.contract.output], feed)
+        (output,) = self._session.run([self.contract.output_name], feed)
         return self.contract.images(output) if self.contract.output == "image" else list(output)
 
     def warm_up(self) -> None:

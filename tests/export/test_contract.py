@@ -77,6 +77,8 @@ def test_unknown_and_missing_keys_are_refused():
     "change",
     [
         {"role": "oracle"},
+        {"role": "generator"},
+        {"template": None},
         {"output": "embedding"},
         {"output_shape": (256, 256)},
         {"controls": (STRENGTH, STRENGTH)},
