@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import cv2
 import dlib
@@ -53,15 +53,20 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces; safe to share between threads.
+    """Finds faces; threads may share it.
 
-    The detector releases the GIL but keeps scratch memory, so every thread has its own. The predictor holds the GIL
-    for its half millisecond.
+    dlib's detector releases the GIL but writes to memory of its own, so that a search takes a detector out of a pool
+    and puts it back. The predictor only reads; it holds the GIL for its half millisecond.
     """
 
-    def __init__(self, landmarks: Path, *, min_eye_distance: float = 16.0, max_faces: int = 32) -> None:
+    def __init__(
+        self, landmarks: Path, *, searches: int = 1, min_eye_distance: float = 16.0, max_faces: int = 32
+    ) -> None:
+        """`landmarks` is a dlib shape predictor of five points; at most `searches` run at a time."""
         self._predictor = dlib.shape_predictor(str(landmarks))
-        self._local = threading.local()
+        self._detectors: SimpleQueue[dlib.fhog_object_detector] = SimpleQueue()
+        for _ in range(searches):
+            self._detectors.put(dlib.get_frontal_face_detector())
         self._min_eye_distance = min_eye_distance
         self._max_faces = max_faces
 
@@ -102,14 +107,13 @@ class FaceFinder:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         resized = cv2.resize(image, size, interpolation=interpolation)
-        rectangles, scores, _ = self._detector().run(resized, 0, 0.0)
+        detector = self._detectors.get()
+        try:
+            rectangles, scores, _ = detector.run(resized, 0, 0.0)
+        finally:
+            self._detectors.put(detector)
         boxes = [(_scaled(each, 1 / scale), float(score)) for each, score in zip(rectangles, scores, strict=True)]
         return sorted(boxes, key=lambda found: (found[0].width * found[0].height, found[1]), reverse=True)
-
-    def _detector(self) -> dlib.fhog_object_detector:
-        if not hasattr(self._local, "detector"):
-            self._local.detector = dlib.get_frontal_face_detector()
-        return self._local.detector
 
 
 def moved(box: Box, matrix: Matrix) -> Box:

@@ -47,12 +47,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         started = time.perf_counter()
         repository = Repository(settings.models)
         models = await asyncio.to_thread(_warm_models, repository, settings)
-        finder = FaceFinder(
-            repository.resolve(settings.landmarks).path("model.dat"),
-            min_eye_distance=settings.min_eye_distance,
-            max_faces=settings.max_faces,
-        )
-        pool = ThreadPoolExecutor(settings.threads or cores(), thread_name_prefix="photo")
+        threads = settings.threads or cores()
+        finder = await asyncio.to_thread(_finder, repository, settings, threads)
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         stack.callback(pool.shutdown)
         served = {name: _serve(model, settings, telemetry) for name, model in models.items()}
         for each in served.values():
@@ -72,6 +69,13 @@ def _warm_models(repository: Repository, settings: Settings) -> dict[str, OnnxMo
     for model in models.values():
         model.warm_up()
     return models
+
+
+def _finder(repository: Repository, settings: Settings, searches: int) -> FaceFinder:
+    landmarks = repository.resolve(settings.landmarks).path("model.dat")
+    return FaceFinder(
+        landmarks, searches=searches, min_eye_distance=settings.min_eye_distance, max_faces=settings.max_faces
+    )
 
 
 def _serve(model: OnnxModel, settings: Settings, telemetry: Telemetry) -> Served:
