@@ -61,12 +61,14 @@ class Landmarker:
         self.detector = dlib.get_frontal_face_detector()
         self.shape = dlib.shape_predictor(str(weights))
 
-    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+    def parts(self, image: np.ndarray) -> "dlib.full_object_detection | None":
+        """dlib's own landmarks of the largest face."""
         boxes = self.detector(image, 1)
-        if not boxes:
-            return None
-        parts = self.shape(image, max(boxes, key=lambda box: box.area()))
-        return np.array([(part.x, part.y) for part in parts.parts()], float)
+        return self.shape(image, max(boxes, key=lambda box: box.area())) if boxes else None
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        parts = self.parts(image)
+        return None if parts is None else np.array([(part.x, part.y) for part in parts.parts()], float)
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:

@@ -1,0 +1,55 @@
+"""The rendering of caricature."""
+
+import numpy as np
+import pytest
+
+from training.data.painter import STYLE_SIZE, STYLES, Look, hatching, paint, stroke_direction
+from training.metrics.judge import flat
+
+
+def test_a_look_survives_its_style_vector():
+    """Look -> style -> look returns the look; the middle look is the zero vector."""
+    for look in STYLES.values():
+        again = Look.from_style(np.array(look.style()))
+        assert np.allclose([look.line, look.hatch], [again.line, again.hatch], atol=1e-3)
+    assert np.allclose(Look(*[0.5] * STYLE_SIZE).style(), 0)
+
+
+def test_strokes_follow_an_edge():
+    """Along a vertical edge the strokes run vertically."""
+    photo = np.zeros((64, 64, 3), np.float32)
+    photo[:, 32:] = 1
+    direction = stroke_direction(photo)[20:44, 30:34]
+    assert (np.abs(direction[..., 1]) > 0.99).all()
+
+
+def test_painting_is_deterministic(photo, mean_face):
+    """The same photo in the same look is the same drawing."""
+    look = STYLES["gouache"]
+    assert (paint(photo, mean_face, look) == paint(photo, mean_face, look)).all()
+
+
+def test_the_default_look_is_flat_paint(photo, mean_face):
+    """The drawing has clearly more pixels that equal their neighbours than the photo."""
+    drawing = paint(photo, mean_face, STYLES["gouache"])
+    face = np.s_[80:230, 60:200]
+    assert flat(drawing[face] / 255) > flat(photo[face] / 255) + 0.1
+
+
+def test_pencil_is_grey_and_poster_is_vivid(photo, mean_face):
+    """Looks without colour have next to none, vivid looks more than the photo."""
+    spread = {name: np.ptp(paint(photo, mean_face, STYLES[name]).astype(int), axis=-1).mean() for name in ("pencil", "poster")}
+    assert spread["pencil"] < 20 < spread["poster"]
+
+
+@pytest.mark.parametrize("a, b", [("gouache", "ink"), ("ink", "sepia"), ("pencil", "poster"), ("wash", "gouache")])
+def test_looks_differ(photo, mean_face, a, b):
+    """Two looks of one face are two pictures."""
+    one, other = (paint(photo, mean_face, STYLES[name]).astype(float) for name in (a, b))
+    assert np.abs(one - other).mean() > 5
+
+
+def test_hatching_is_two_gratings():
+    """Values stay within -1..1 and the two directions are unrelated."""
+    first, second = np.moveaxis(hatching(128), -1, 0)
+    assert np.abs(first).max() <= 1 and abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1

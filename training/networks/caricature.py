@@ -1,0 +1,194 @@
+"""The caricaturist network: an explicit warp, then paint.
+
+B batch, C channels, H W height and width. Pictures are float [B, 3, 256, 256] in -1..1 inside, uint8 [B, 256, 256, 3] RGB
+outside; fields are [B, 2, H, W] (x, y) in units of half the frame, as grid_sample takes them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.data.caricaturist import EASING
+from training.data.painter import STYLE_SIZE, hatching
+
+SIDE = 256
+CELLS = 32  # the velocity field's resolution
+SQUARINGS = 5  # the field is integrated over 2^5 steps
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch normalisation (folded into the convolution at export), ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity path."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class WarpHead(nn.Module):
+    """Looks at a face [B, 3, 128, 128] and says in which direction to exaggerate it: a velocity field [B, 2, 32, 32].
+
+    Two paths add up: a global one that weighs the whole face against the mean face, and a local one that sees where each
+    feature stands. The field fades to zero at the frame's edge, so that a pasted crop meets the photo.
+    """
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        a, b, c, d = width, 2 * width, 4 * width, 6 * width
+        self.stem = nn.Sequential(convolution(3, a, 2), convolution(a, b, 2), Residual(b))  # 32 x 32
+        self.middle = nn.Sequential(convolution(b, c, 2), Residual(c))  # 16 x 16
+        self.deep = nn.Sequential(convolution(c, d, 2), Residual(d), Residual(d))  # 8 x 8
+        self.squeeze = convolution(d, b)
+        self.judge = nn.Sequential(nn.Linear(b * 64, 256), nn.ReLU(inplace=True), nn.Linear(256, 2 * 16 * 16))
+        self.up_middle = convolution(d + c, c)
+        self.up_fine = convolution(c + b, b)
+        self.field = nn.Conv2d(b, 2, 3, 1, 1)
+        edge = torch.sin(torch.pi * (torch.arange(CELLS) + 0.5) / CELLS).clamp(max=0.5) * 2
+        self.register_buffer("fade", torch.minimum(edge[:, None], edge[None, :])[None, None], persistent=False)
+        for last in (self.judge[-1], self.field):
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, face: Tensor) -> Tensor:
+        fine = self.stem(face)
+        middle = self.middle(fine)
+        deep = self.deep(middle)
+        whole = self.judge(self.squeeze(deep).flatten(1)).unflatten(1, (2, 16, 16))
+        local = self.up_middle(torch.cat([doubled(deep), middle], 1))
+        local = self.field(self.up_fine(torch.cat([doubled(local), fine], 1)))
+        return (doubled(whole) + local) * self.fade
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Bilinear upsampling by two."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Flow(nn.Module):
+    """The exponential of a stationary velocity field, by scaling and squaring (Arsigny et al. 2006).
+
+    velocity [B, 2, h, w] -> displacement [B, 2, h, w]. A flow is invertible whatever its strength, so features stretch
+    and never fold over each other.
+    """
+
+    def __init__(self, cells: int = CELLS) -> None:
+        super().__init__()
+        self.register_buffer("grid", identity(cells), persistent=False)
+
+    def forward(self, velocity: Tensor) -> Tensor:
+        displacement = velocity / 2**SQUARINGS
+        for _ in range(SQUARINGS):
+            at = (self.grid + displacement).permute(0, 2, 3, 1)
+            onward = F.grid_sample(displacement, at, mode="bilinear", padding_mode="border", align_corners=False)
+            displacement = displacement + onward
+        return displacement
+
+
+def identity(side: int) -> Tensor:
+    """The centres of a grid's cells [1, 2, side, side] (x, y), -1..1 from edge to edge of the frame."""
+    centres = (torch.arange(side) + 0.5) * 2 / side - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
+
+
+class Modulated(nn.Module):
+    """A 3x3 convolution whose outputs the style scales and shifts."""
+
+    def __init__(self, inputs: int, outputs: int, code: int, stride: int = 1) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 3, stride, 1)
+        self.affine = nn.Linear(code, 2 * outputs)
+        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
+        nn.init.zeros_(self.convolution.bias)
+        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.affine(code)[:, :, None, None].chunk(2, 1)
+        return F.relu(self.convolution(x) * (1 + scale) + shift)
+
+
+class Painter(nn.Module):
+    """Paints a photo in a look: (picture [B, 3, 256, 256], style [B, 6]) -> picture [B, 3, 256, 256].
+
+    A U-Net on 2x2 blocks of pixels. The mean of its deepest features joins the style code, since how bright the paper is
+    lit depends on the whole face; the hatching that a look may ask for is drawn on the paper, so it comes as an input.
+    """
+
+    def __init__(self, width: int = 24, code: int = 64) -> None:
+        super().__init__()
+        a, b, c = width, 2 * width, 4 * width
+        self.code = nn.Sequential(
+            nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
+        )
+        self.scene = nn.Linear(c, code)
+        self.fine = nn.ModuleList([Modulated(20, a, code), Modulated(a, a, code)])  # 128 x 128
+        self.middle = nn.ModuleList([Modulated(a, b, code, 2), Modulated(b, b, code)])  # 64 x 64
+        self.deep = nn.ModuleList([Modulated(b, c, code, 2), *(Modulated(c, c, code) for _ in range(3))])  # 32 x 32
+        self.up_middle = nn.ModuleList([Modulated(c + b, b, code), Modulated(b, b, code)])
+        self.up_fine = nn.ModuleList([Modulated(b + a, a, code), Modulated(a, a, code)])
+        self.colour = nn.Conv2d(a + 20, 12, 3, 1, 1)
+        grating = torch.from_numpy(hatching(SIDE)).float().permute(2, 0, 1)[None]
+        self.register_buffer("grating", F.pixel_unshuffle(grating, 2), persistent=False)
+
+    def forward(self, picture: Tensor, style: Tensor) -> Tensor:
+        code = self.code(style)
+        blocks = F.pixel_unshuffle(picture, 2)
+        blocks = torch.cat([blocks, self.grating.expand(blocks.shape[0], -1, -1, -1)], 1)
+        fine = through(self.fine, blocks, code)
+        middle = through(self.middle, fine, code)
+        deep = through(self.deep, middle, code)
+        code = F.relu(code + self.scene(deep.mean((2, 3))))
+        middle = through(self.up_middle, torch.cat([doubled(deep), middle], 1), code)
+        fine = through(self.up_fine, torch.cat([doubled(middle), fine], 1), code)
+        return F.pixel_shuffle(self.colour(torch.cat([fine, blocks], 1)), 2)
+
+
+def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
+    """The layers one after the other under the same code."""
+    for layer in layers:
+        x = layer(x, code)
+    return x
+
+
+class Caricaturist(nn.Module):
+    """The whole graph: image uint8 [B, 256, 256, 3], strength [B] (0..3), style [B, 6] -> image uint8 [B, 256, 256, 3]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warp_head, self.flow, self.painter = WarpHead(), Flow(), Painter()
+        self.register_buffer("grid", identity(SIDE), persistent=False)
+
+    def displacement(self, picture: Tensor, strength: Tensor) -> Tensor:
+        """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame."""
+        velocity = self.warp_head(F.avg_pool2d(picture, 2))
+        return self.flow(velocity * eased(strength)[:, None, None, None])
+
+    def warp(self, picture: Tensor, strength: Tensor) -> Tensor:
+        """The exaggerated photo [B, 3, 256, 256]; strength 0 gives the photo itself."""
+        offset = F.interpolate(
+            self.displacement(picture, strength), size=(SIDE, SIDE), mode="bilinear", align_corners=False
+        )
+        at = (self.grid + offset).permute(0, 2, 3, 1)
+        return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def forward(self, image: Tensor, strength: Tensor, style: Tensor) -> Tensor:
+        picture = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+        drawing = self.painter(self.warp(picture, strength), style)
+        levels = ((drawing + 1) * 127.5 + 0.5).clamp(0, 255)
+        return levels.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def eased(strength: Tensor) -> Tensor:
+    """Strength as flow time: 0 at 0, 1 at 1 and ever gentler, so that strength 3 still is a face."""
+    scale = 1 / (1 - torch.exp(torch.tensor(-EASING)))
+    return (1 - torch.exp(-EASING * strength)) * scale
