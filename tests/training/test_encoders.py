@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from training.data.recognition import FRAME, Faces
+from training.metrics.encoders import calibrate, populations, realised, table, thresholds
+
+
+def faces():
+    """Forty people of faces-id and landmarks68 with three photos each, thirty of congress256, told apart by colour."""
+    rng = np.random.default_rng(0)
+    names = [f"{folder}/{i // 3}" for folder in ("faces-id", "landmarks68") for i in range(60)] + [""] * 30
+    people = {name: rng.integers(40, 216, 3) for name in set(names)}
+    colours = np.array([people[name] if name else rng.integers(40, 216, 3) for name in names])
+    crops = np.clip(colours + rng.integers(-4, 5, (len(names), 3)), 0, 255).astype(np.uint8)
+    crops = np.broadcast_to(crops[:, None, None], (len(names), FRAME.height, FRAME.width, 3))
+    descriptors = colours.astype(np.float32) / 255
+    return Faces(crops, descriptors, np.array(names), np.ones(len(names), bool))
+
+
+def embed(frames):
+    """A toy encoder: the mean colour, less its usual value, at length one."""
+    colours = frames.mean((1, 2)) - 128.0
+    return (colours / np.linalg.norm(colours, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_photos_without_a_name_are_people_of_their_own():
+    """congress256 has one photo a person: as many people as photos, and all pairs are impostors."""
+    groups = populations(faces())
+    assert {name: (len(group), len(set(group.persons))) for name, group in groups.items()} == {
+        "congress256": (30, 30),
+        "faces-id": (60, 20),
+        "landmarks68": (60, 20),
+    }
+
+
+def test_only_what_is_set_aside_is_judged_on():
+    """Rows that were trained on do not get into any population."""
+    everyone = faces()
+    some = Faces(everyone.crops, everyone.descriptors, everyone.persons, np.arange(150) % 2 == 0)
+    assert sum(map(len, populations(some).values())) == 75
+
+
+def test_populations_weigh_alike_in_the_thresholds():
+    """A small population of confusable people moves the threshold as far as a large one of strangers."""
+    easy = (np.linspace(-1, 0, 10_001), np.append(np.zeros(10_000, bool), True))
+    hard = (np.linspace(0, 1, 1001), np.append(np.zeros(1000, bool), True))
+    limit = thresholds([easy, hard])["0.01"]
+    assert (hard[0][:-1] >= limit).mean() == pytest.approx(0.02, abs=0.0011)
+
+
+def test_the_tables_name_every_population_and_both_recognisers():
+    """Figures stand where there are pairs of one person; the thresholds' effect stands for all."""
+    text = table(embed, faces())
+    assert text.count("this model") == text.count("dlib") == 2 and "congress256" not in text
+    limits = calibrate(embed, faces())
+    assert set(limits) == {"0.01", "0.001"} and limits["0.01"] <= limits["0.001"]
+    assert realised(embed, faces(), limits).count("congress256") == 2

@@ -1,0 +1,124 @@
+"""A face encoder on people who were in no training, beside dlib's recogniser on exactly the same pairs.
+
+Both get the same five points of every photo, so the figures compare recognisers, not detectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.data.recognition import Faces
+from training.metrics.verification import FARS, Interval, Pairs, Roc, accuracy, all_pairs, bootstrap, roc
+
+CALIBRATION = ("faces-id", "landmarks68", "congress256")  # tests/london256 is left to check the thresholds on
+
+Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N, 112, 96, 3] RGB -> float32 [N, 512] of unit length
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is reported of one recogniser on one set of people."""
+
+    people: int
+    pictures: int
+    accuracy: float
+    tar: Mapping[float, Interval]
+    auc: Interval
+
+
+def populations(faces: Faces) -> dict[str, Faces]:
+    """The set-aside faces by the set they come from; a photo without a name is a person of its own."""
+    aside = faces[faces.set_aside]
+    names = np.array([name or f"alone/{row}" for row, name in enumerate(aside.persons)])
+    sets = np.array([name.split("/")[0] for name in names])
+    return {
+        "congress256" if name == "alone" else name: Faces(
+            aside.crops[sets == name],
+            aside.descriptors[sets == name],
+            names[sets == name],
+            aside.set_aside[sets == name],
+        )
+        for name in sorted(set(sets))
+    }
+
+
+def cosine(embeddings: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Similarity of unit rows."""
+    return np.einsum("ij,ij->i", embeddings[pairs.left], embeddings[pairs.right])
+
+
+def nearness(descriptors: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """dlib's similarity: the negative distance of its descriptors."""
+    return -np.linalg.norm(descriptors[pairs.left] - descriptors[pairs.right], axis=1)
+
+
+def figures(similarity: np.ndarray, pairs: Pairs, persons: np.ndarray) -> Figures:
+    """All figures, intervals by resampling people."""
+    return Figures(
+        people=len(set(persons)),
+        pictures=len(persons),
+        accuracy=accuracy(similarity, pairs.same(persons)),
+        tar={far: bootstrap(_tar_at(far), similarity, pairs, persons) for far in FARS},
+        auc=bootstrap(lambda curve: curve.auc, similarity, pairs, persons),
+    )
+
+
+def thresholds(groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """False-accept rate ("0.01") -> cosine, over the (similarity, same) of several populations of equal weight.
+
+    Pairs of two people count within their population only: people of one sort are mistaken for each other more often
+    than strangers from two albums.
+    """
+    similarity, same = (np.concatenate(column) for column in zip(*groups, strict=True))
+    curve = roc(similarity, same, np.concatenate([np.full(len(kind), 1 / (~kind).sum()) for _, kind in groups]))
+    return {f"{far:g}": round(curve.at(far)[1], 4) for far in FARS}
+
+
+def table(embed: Embed, faces: Faces) -> str:
+    """Markdown: own and dlib's figures on every population that has pairs of one person."""
+    lines = [
+        "| people (pictures) | recogniser | accuracy | TAR at FAR 1 % | TAR at FAR 0.1 % | AUC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, group in populations(faces).items():
+        pairs = all_pairs(len(group))
+        if not pairs.same(group.persons).any():
+            continue
+        for recogniser, similarity in (
+            ("this model", cosine(embed(group.frames()), pairs)),
+            ("dlib", nearness(group.descriptors, pairs)),
+        ):
+            found = figures(similarity, pairs, group.persons)
+            cells = [f"{found.accuracy:.3f}", *(f"{found.tar[far]:.3f}" for far in FARS), f"{found.auc:.4f}"]
+            lines.append(f"| {name}: {found.people} ({found.pictures}) | {recogniser} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
+    """`thresholds` over the populations of CALIBRATION."""
+    found = populations(faces)
+    return thresholds([_scored(embed, found[name]) for name in CALIBRATION])
+
+
+def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:
+    """Markdown: what the calibrated thresholds do on each population, above all on the one that they have not seen."""
+    lines = ["| people | threshold for FAR | accepted of two people | accepted of one person |", "|---|---|---|---|"]
+    for name, group in populations(faces).items():
+        similarity, same = _scored(embed, group)
+        for far, limit in limits.items():
+            impostors = f"{100 * (similarity[~same] >= limit).mean():.2f} % of {(~same).sum():,}"
+            genuine = f"{100 * (similarity[same] >= limit).mean():.1f} % of {same.sum():,}" if same.any() else "-"
+            lines.append(f"| {name} | {float(far):.1%} | {impostors} | {genuine} |")
+    return "\n".join(lines)
+
+
+def _scored(embed: Embed, group: Faces) -> tuple[np.ndarray, np.ndarray]:
+    pairs = all_pairs(len(group))
+    return cosine(embed(group.frames()), pairs), pairs.same(group.persons)
+
+
+def _tar_at(far: float) -> Callable[[Roc], float]:
+    return lambda curve: curve.at(far)[0]
