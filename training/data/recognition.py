@@ -60,6 +60,16 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """A picture uint8 [H, W, 3] RGB, the five points [5, 2] of its face, and what is known of it."""
+
+    image: np.ndarray
+    points: np.ndarray
+    person: str
+    set_aside: bool
+
+
+@dataclass(frozen=True)
 class Faces:
     """crops uint8 [N, 144, 128, 3] RGB in FRAME, descriptors float32 [N, 128], persons str [N], set_aside bool [N]."""
 
@@ -130,10 +140,9 @@ def photos(root: Path) -> Iterator[Photo]:
                 yield Photo(root / folder / pictures / row["file"], name, points, set_aside.is_set_aside(folder, row))
 
 
-def gather(rows: Iterable[Photo], batch: int = 32) -> Faces:
-    """Cut and describe; photos in which dlib has to find the face and does not are left out."""
-    teacher, landmarker = Teacher(), Landmarker()
-    crops, descriptors, persons, aside, chips = [], [], [], [], []
+def see(rows: Iterable[Photo]) -> Iterator[Sight]:
+    """Read the pictures; those in which dlib has to find the face and does not are left out."""
+    landmarker = Landmarker()
     for photo in rows:
         image = cv2.cvtColor(cv2.imread(str(photo.path)), cv2.COLOR_BGR2RGB)
         points = photo.points
@@ -142,10 +151,18 @@ def gather(rows: Iterable[Photo], batch: int = 32) -> Faces:
             if landmarks is None:
                 continue
             points = five_points(landmarks)
-        crops.append(cut(image, similarity(points, FRAME.points), FRAME))
-        chips.append(teacher.chip(image, points))
-        persons.append(photo.person)
-        aside.append(photo.set_aside)
+        yield Sight(image, points, photo.person, photo.set_aside)
+
+
+def gather(sights: Iterable[Sight], batch: int = 32) -> Faces:
+    """Cut and describe."""
+    teacher = Teacher()
+    crops, descriptors, persons, aside, chips = [], [], [], [], []
+    for sight in sights:
+        crops.append(cut(sight.image, similarity(sight.points, FRAME.points), FRAME))
+        chips.append(teacher.chip(sight.image, sight.points))
+        persons.append(sight.person)
+        aside.append(sight.set_aside)
         if len(chips) == batch:
             descriptors.append(teacher.describe(chips))
             chips = []
@@ -174,4 +191,4 @@ def _points(row: Mapping[str, str], columns: tuple[str, ...]) -> np.ndarray | No
 
 
 if __name__ == "__main__":
-    gather(photos(Path(os.environ["LIKENESS_DATA"]))).save(Path(sys.argv[1]))
+    gather(see(photos(Path(os.environ["LIKENESS_DATA"])))).save(Path(sys.argv[1]))

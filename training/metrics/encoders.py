@@ -92,9 +92,25 @@ def table(embed: Embed, faces: Faces) -> str:
             ("dlib", nearness(group.descriptors, pairs)),
         ):
             found = figures(similarity, pairs, group.persons)
-            cells = [f"{found.accuracy:.3f}", *(f"{found.tar[far]:.3f}" for far in FARS), f"{found.auc:.4f}"]
-            lines.append(f"| {name}: {found.people} ({found.pictures}) | {recogniser} | {' | '.join(cells)} |")
+            lines.append(_row(f"{name}: {found.people} ({found.pictures})", recogniser, found))
     return "\n".join(lines)
+
+
+def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
+    """Markdown: every photo against every drawing; row i of both shows one person, alone in its set."""
+    count = len(photos)
+    persons = np.tile(np.arange(count).astype(str), 2)
+    left, right = np.meshgrid(np.arange(count), np.arange(count) + count, indexing="ij")
+    pairs = Pairs(left.ravel(), right.ravel())
+    embeddings = np.concatenate([embed(photos.frames()), embed(drawings.frames())])
+    descriptors = np.concatenate([photos.descriptors, drawings.descriptors])
+    return "\n".join(
+        _row(f"photo and drawing: {count} ({2 * count})", recogniser, figures(similarity, pairs, persons))
+        for recogniser, similarity in (
+            ("this model", cosine(embeddings, pairs)),
+            ("dlib", nearness(descriptors, pairs)),
+        )
+    )
 
 
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
@@ -118,6 +134,11 @@ def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:
 def _scored(embed: Embed, group: Faces) -> tuple[np.ndarray, np.ndarray]:
     pairs = all_pairs(len(group))
     return cosine(embed(group.frames()), pairs), pairs.same(group.persons)
+
+
+def _row(who: str, recogniser: str, found: Figures) -> str:
+    cells = [f"{found.accuracy:.3f}", *(f"{found.tar[far]:.3f}" for far in FARS), f"{found.auc:.4f}"]
+    return f"| {who} | {recogniser} | {' | '.join(cells)} |"
 
 
 def _tar_at(far: float) -> Callable[[Roc], float]:

@@ -3,6 +3,7 @@
     LIKENESS_DATA=... python -m training.recipes.sphereface train RUN       (resumes by the same command)
     LIKENESS_DATA=... python -m training.recipes.sphereface publish RUN     (calibrates thresholds, exports, bundles)
     LIKENESS_DATA=... python -m training.recipes.sphereface evaluate MODEL.onnx    (beside dlib on the same pairs)
+    LIKENESS_DATA=... python -m training.recipes.sphereface drawings MODEL.onnx TRANSLATOR.onnx
 
 Data: faces-id, landmarks68 (439 people with names), celeba256-attr, photo128, congress256, ukparl120x160, less all that
 is set aside. For every photo the network sees views of it, plain and as if drawn, and learns
@@ -32,16 +33,16 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from export.alignment import SPHEREFACE
+from export.alignment import SPHEREFACE, cut, similarity
 from export.contract import Contract
 from export.parity import ROWS, open_session
 from export.repository import publish
 from export.to_onnx import export_model
 from training.data.disguise import disguise
-from training.data.recognition import Faces, gather, photos, trainable
+from training.data.recognition import Faces, Sight, gather, photos, see, trainable
 from training.losses.distillation import descriptor_loss, relational_loss
 from training.losses.margin import AngleLinear, angular_softmax, annealing
-from training.metrics.encoders import calibrate, realised, table
+from training.metrics.encoders import against_drawings, calibrate, realised, table
 from training.networks.sphereface import EMBEDDING, HEIGHT, WIDTH, Encoder, SphereFace, pixels_to_faces
 
 RECIPE = "training/recipes/sphereface.py"
@@ -158,7 +159,7 @@ class Run:
         """All faces, gathered from LIKENESS_DATA on the first call."""
         path = self.folder / "faces.npz"
         if not path.exists():
-            gather(photos(Path(os.environ["LIKENESS_DATA"]))).save(path)
+            gather(see(photos(Path(os.environ["LIKENESS_DATA"])))).save(path)
         return Faces.load(path)
 
     def save(self, **state: object) -> None:
@@ -225,6 +226,7 @@ def train(run: Run, config: Config, faces: Faces, save_every: int = 250) -> Sphe
 
 app = typer.Typer(help="Train, judge and publish the face encoder.", add_completion=False)
 Folder = Annotated[Path, typer.Argument(help="the run's folder")]
+Model = Annotated[Path, typer.Argument(help="an exported model")]
 
 
 @app.callback()
@@ -264,23 +266,45 @@ def publish_command(folder: Folder, models: Path = Path("models"), version: int 
 
 
 @app.command("evaluate")
-def evaluate_command(model: Annotated[Path, typer.Argument(help="an exported encoder")]) -> None:
+def evaluate_command(model: Model) -> None:
     """The figures of the model card: own and dlib's recogniser on people who were in no training."""
-    session = open_session(model.read_bytes())
-    promised = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, str(model))
-    faces = set_aside_faces()
+    encoder, faces = Graph(model), set_aside_faces()
+    typer.echo(table(encoder.embed, faces))
+    typer.echo(realised(encoder.embed, faces, encoder.contract.thresholds))
 
-    def embed(frames: np.ndarray) -> np.ndarray:
-        parts = np.array_split(frames, max(1, len(frames) // 64))
-        return np.concatenate([session.run(None, promised.feed(list(part), [{}] * len(part)))[0] for part in parts])
 
-    typer.echo(table(embed, faces))
-    typer.echo(realised(embed, faces, promised.thresholds))
+@app.command("drawings")
+def drawings_command(model: Model, translator: Model, strength: float = 1.0) -> None:
+    """The same for photos against a translator's drawings of the people of congress256 who are set aside."""
+    encoder, draw = Graph(model), Graph(translator)
+    root = Path(os.environ["LIKENESS_DATA"])
+    rows = [photo for photo in photos(root) if photo.set_aside and "congress256" in photo.path.parts]
+    drawn = (draw.drawing(sight, strength) for sight in see(rows))
+    typer.echo(against_drawings(encoder.embed, gather(see(rows)), gather(drawn)))
+
+
+class Graph:
+    """An exported model as the service runs it."""
+
+    def __init__(self, path: Path) -> None:
+        self.session = open_session(path.read_bytes())
+        self.contract = Contract.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(path))
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [N, 112, 96, 3] -> float32 [N, 512]."""
+        return np.concatenate([self.session.run(None, self.contract.feed([frame], [{}]))[0] for frame in frames])
+
+    def drawing(self, sight: Sight, strength: float) -> Sight:
+        """The drawing of a sight in the translator's own frame, where the template says what stands where."""
+        template = self.contract.template
+        crop = cut(sight.image, similarity(sight.points, template.points), template)
+        (drawn,) = self.session.run(None, self.contract.feed([crop], [{"strength": strength}]))
+        return Sight(drawn[0], np.array(template.points), sight.person, sight.set_aside)
 
 
 def set_aside_faces() -> Faces:
     """The faces of everyone set aside, from LIKENESS_DATA; the teacher takes three minutes for them."""
-    return gather(photo for photo in photos(Path(os.environ["LIKENESS_DATA"])) if photo.set_aside)
+    return gather(see(photo for photo in photos(Path(os.environ["LIKENESS_DATA"])) if photo.set_aside))
 
 
 def contract(thresholds: dict[str, float], provenance: dict[str, str]) -> Contract:

@@ -1,0 +1,81 @@
+import csv
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from export.alignment import SPHEREFACE, cut, similarity
+from training.data import set_aside
+from training.data.recognition import FRAME, MARGIN, Faces, detector_box, gather, photos, see
+
+needs_data = pytest.mark.skipif("LIKENESS_DATA" not in os.environ, reason="LIKENESS_DATA is not set")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return list(photos(Path(os.environ["LIKENESS_DATA"])))
+
+
+def test_the_box_around_five_points_is_that_of_a_detector():
+    """A square about the middle between eyes and mouth, 2.4 eye distances wide, turned points or not."""
+    points = np.array([[40.0, 50], [80, 50], [60, 70], [45, 90], [75, 90]])
+    box = detector_box(points)
+    assert (box.width(), box.height()) == pytest.approx((2.38 * 40, 2.38 * 40), abs=2)
+    assert (box.center().x, box.center().y) == pytest.approx((60, 70), abs=1)
+
+
+def test_faces_without_their_margin_are_what_the_encoder_sees(tmp_path):
+    """The frame inside the margin is the SphereFace crop of the same photo, level by level, and survives saving."""
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 280, 3), dtype=np.uint8), (0, 0), 3)
+    points = np.array([[100.0, 110], [160, 112], [128, 150], [106, 180], [152, 181]])
+    crop = cut(image, similarity(points, FRAME.points), FRAME)
+    faces = Faces(crop[None], np.zeros((1, 128), np.float32), np.array(["a"]), np.array([False]))
+    faces.save(tmp_path / "faces.npz")
+    (frame,) = Faces.load(tmp_path / "faces.npz").frames()
+    exact = cut(image, similarity(points, SPHEREFACE.points), SPHEREFACE)
+    assert frame.shape == exact.shape
+    assert MARGIN == 16 and np.abs(frame.astype(int) - exact).mean() < 1
+
+
+@needs_data
+def test_all_photos_are_listed_and_the_set_aside_marked(rows):
+    """People of the lists and of tests/ are marked, names hold their set, and every picture has its file."""
+    aside = [row for row in rows if row.set_aside]
+    assert len({row.person for row in aside if row.person.startswith("faces-id/")}) == 40
+    assert len({row.person for row in aside if row.person.startswith("landmarks68/")}) == 60
+    assert sum(row.path.stem in set_aside.ids("congress256") for row in aside if not row.person) == 100
+    assert all(row.set_aside for row in rows if row.person.startswith("london256/"))
+    assert all(row.path.is_file() for row in rows[:: len(rows) // 200])
+    assert all(row.points is None or row.points.shape == (5, 2) for row in rows)
+
+
+@needs_data
+def test_the_teacher_knows_people_again(rows):
+    """Two photos of one person are nearer to each other than to another person's."""
+    chosen = [row for row in rows if row.person.startswith("london256/")]
+    people = sorted({row.person for row in chosen})[:3]
+    faces = gather(see(row for row in chosen if row.person in people))
+    distances = np.linalg.norm(faces.descriptors[:, None] - faces.descriptors[None], axis=2)
+    same = faces.persons[:, None] == faces.persons[None]
+    assert distances[same].max() < distances[~same].min()
+
+
+@needs_data
+def test_points_of_an_index_are_in_the_pictures_order(rows):
+    """The first eye stands left of the second, and the nose between eyes and mouth."""
+    for row in rows[:: len(rows) // 300]:
+        if row.points is not None:
+            left, right, nose, *mouth = row.points
+            assert left[0] < right[0] and (left + right)[1] / 2 < nose[1] < np.mean(mouth, axis=0)[1]
+
+
+def test_every_index_column_is_known(tmp_path):
+    """An index without the columns of its points is a KeyError, not a face in the wrong place."""
+    folder = tmp_path / "train-research" / "faces-id"
+    folder.mkdir(parents=True)
+    with (folder / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["file", "identity"], ["1/2.webp", "1"]])
+    with pytest.raises(KeyError):
+        next(photos(tmp_path))
