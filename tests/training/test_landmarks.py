@@ -18,6 +18,7 @@ TINY = Config(
     copies=1,
     rotation=3,
     turn=3,
+    length=0.02,
     cascade_depth=3,
     num_trees_per_cascade_level=20,
     oversampling_amount=5,
@@ -27,7 +28,7 @@ TINY = Config(
 
 
 def drawn_face(rng: np.random.Generator) -> Example:
-    """Dark eyes, nose and mouth corners on a light disc, somewhere in a picture of 160 pixels."""
+    """Dark eyes, nose and mouth corners on a light disc, somewhere in a box of a picture of 160 pixels."""
     centre, unit = rng.uniform(70, 90, 2), rng.uniform(18, 24)
     places = np.array([(-1, -0.8), (1, -0.8), (0, 0.2), (-0.8, 1), (0.8, 1)]) + rng.normal(0, 0.08, (5, 2))
     points = centre + unit * places
@@ -35,8 +36,8 @@ def drawn_face(rng: np.random.Generator) -> Example:
     cv2.circle(image, tuple(map(int, centre)), round(2.4 * unit), 200, -1)
     for point in points:
         cv2.circle(image, tuple(map(int, np.rint(point))), 4, 20, -1)
-    side = 2 * unit
-    return Example(image, np.hstack([centre - side, centre + side]), points)
+    side, middle = 2 * unit, centre + rng.normal(0, 0.15, 2) * unit
+    return Example(image, np.hstack([middle - side, middle + side]), points)
 
 
 @pytest.fixture(scope="module", name="bundled")
@@ -102,7 +103,7 @@ def test_the_recipe_learns_drawn_faces(tmp_path):
         errors.append(landmarks.error(landmarks.predict(predictor, face.image, face.box), face.points).mean())
         guess = face.box[:2] + mean_face * np.ptp(face.box[::2])
         baseline.append(landmarks.error(guess, face.points).mean())
-    assert np.mean(errors) < 0.8 * np.mean(baseline)
+    assert np.mean(errors) < 0.7 * np.mean(baseline)
 
 
 def test_the_same_seed_trains_the_same_predictor():

@@ -41,8 +41,9 @@ class Config:
 
     copies: int = 4  # turned, rotated, scaled and relit copies of each photo, besides itself and its mirror image
     rotation: float = 12.0  # degrees in the plane, standard deviation
-    turn: float = 12.0  # degrees to the side, and up or down, standard deviation
-    box_shift: float = 0.04  # of the box's side, standard deviation
+    turn: float = 18.0  # degrees to the side, half of it up or down, standard deviation
+    length: float = 0.08  # log of a face's length against its width, standard deviation: children's are short
+    box_shift: float = 0.05  # of the box's side, standard deviation
     box_scale: float = 0.06  # log, standard deviation
     agreement: float = 0.14  # of the eye distance: how far the index file's points may be from the label
 
@@ -151,7 +152,8 @@ def examples(labelled: Iterable[tuple[np.ndarray, np.ndarray]], config: Config) 
 
 def disturbed(example: Example, config: Config, rng: np.random.Generator) -> Example:
     """The example turned, rotated, scaled and relit, its box moved as the detector's boxes move."""
-    example = turned(example, np.radians(rng.normal(0, config.turn, 2)).clip(-0.6, 0.6))
+    angles = np.radians(rng.normal(0, [config.turn, config.turn / 2])).clip(-0.7, 0.7)
+    example = turned(example, angles, np.exp(rng.normal(0, config.length)))
     x0, y0, x1, y1 = example.box
     centre, side = np.array([(x0 + x1) / 2, (y0 + y1) / 2]), x1 - x0
     height, width = example.image.shape
@@ -167,13 +169,15 @@ def disturbed(example: Example, config: Config, rng: np.random.Generator) -> Exa
     return Example(image, np.hstack([centre - side / 2, centre + side / 2]), apply(matrix, example.points))
 
 
-def turned(example: Example, angles: np.ndarray) -> Example:
+def turned(example: Example, angles: np.ndarray, length: float = 1.0) -> Example:
     """The head turned by `angles` (to the side, down; radians): under orthography p' = p cos a + z(p) sin a.
+
+    Before it turns, the face is made `length` times as long as it is.
 
     The depth z is a nose alone, a bell of 0.45 eye distances on a plane: most of what moves the five points apart.
     """
     nose, eye_distance = example.points[2], np.linalg.norm(example.points[1] - example.points[0])
-    shift, shrink = np.sin(angles), np.cos(angles)
+    shift, shrink = np.sin(angles), np.cos(angles) * (1, length)
 
     def depth(offset: np.ndarray) -> np.ndarray:
         return 0.45 * eye_distance * np.exp(-(offset**2).sum(-1, keepdims=True) / (2 * (0.3 * eye_distance) ** 2))
