@@ -21,10 +21,10 @@ TRANSLATOR = Contract(
     template=SQUARE_256,
     controls=(
         Control("strength", (), 0.0, 3.0, 1.0, "0 leaves the picture, 1 inverts it"),
-        Control("style", (2,), None, None, (0.0, 0.0), "brightness, and nothing"),
+        Control("style", (2,), None, None, (0.0, 0.0), "brightness in steps of 20 levels, and nothing"),
         Control("warmth", (), -1.0, 1.0, 0.0, "a control that no code of the service knows"),
     ),
-    styles={"plain": (0.0, 0.0), "bright": (30.0, 0.0)},
+    styles={"plain": (0.0, 0.0), "bright": (1.5, 0.0)},
     output="image",
     output_shape=(256, 256, 3),
     notice="A toy: for tests only.",
@@ -34,12 +34,12 @@ ENCODER = Contract(
 )
 
 
-# What a drawing is: x + strength (255 - 2 x) + brightness + warmth on red, clipped.
+# What a drawing is: x + strength (255 - 2 x) + 20 style[0] + 20 warmth on red, clipped.
 TRANSLATOR_GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 toy (uint8[batch,256,256,3] image, float[batch] strength, float[batch,2] style, float[batch] warmth)
     => (uint8[batch,256,256,3] image_out)
-<int64[4] row = {-1, 1, 1, 1}, int64[1] first = {0}, float two = {2.0}, float white = {255.0}, float black = {0.0},
+<int64[4] row = {-1, 1, 1, 1}, int64[1] first = {0}, float two = {2.0}, float white = {255.0}, float black = {0.0}, float level = {20.0},
  float[1,1,1,3] red = {20.0, 0.0, 0.0}>
 {
     x = Cast<to = 1>(image)
@@ -49,7 +49,8 @@ toy (uint8[batch,256,256,3] image, float[batch] strength, float[batch,2] style, 
     step = Mul(s, direction)
     moved = Add(x, step)
     b = Gather<axis = 1>(style, first)
-    brightness = Reshape(b, row)
+    steps = Reshape(b, row)
+    brightness = Mul(level, steps)
     lit = Add(moved, brightness)
     w = Reshape(warmth, row)
     tint = Mul(w, red)
