@@ -21,13 +21,22 @@ def arc(centre, radii, start, stop, count):
 @pytest.fixture(scope="session")
 def mean_face():
     """A symmetric face [68, 2] whose eyes, nose and mouth stand about where the template has them."""
-    (lx, ly), (rx, _), (nx, ny), (ml, my), (mr, _) = SQUARE_256.points
+    (lx, ly), (rx, _), (_, ny), (ml, my), (mr, _) = SQUARE_256.points
     left, right = (lx + 256 - 1 - rx) / 2, (rx + 256 - 1 - lx) / 2
     jaw = arc((127.5, ly + 5), (62, 105), 180, 0, 17)
     brow = arc((left, ly - 10), (17, 8), 200, 340, 5)
     bridge = np.column_stack([np.full(4, 127.5), np.linspace(ly + 4, ny, 4)])
     nostrils = np.column_stack([np.linspace(117, 138, 5), [ny + 6, ny + 8, ny + 9, ny + 8, ny + 6]])
-    eye = np.array([(left - 10, ly), (left - 4, ly - 4), (left + 4, ly - 4), (left + 10, ly), (left + 4, ly + 3), (left - 4, ly + 3)])
+    eye = np.array(
+        [
+            (left - 10, ly),
+            (left - 4, ly - 4),
+            (left + 4, ly - 4),
+            (left + 10, ly),
+            (left + 4, ly + 3),
+            (left - 4, ly + 3),
+        ]
+    )
     flip = [255, 0] + np.array([-1, 1]) * eye
     outer = arc((127.5, my), ((mr - ml) / 2, 9), 180, 540, 13)[:12]
     inner = arc((127.5, my), ((mr - ml) / 2 - 5, 3), 180, 540, 9)[:8]
@@ -47,7 +56,11 @@ def faces(mean_face):
         middle = face.mean(0)
         face = middle + (face - middle) * np.exp(random.normal(0, 0.06, 2))
         face[27:36] = face[27] + (face[27:36] - face[27]) * np.exp(random.normal(0, 0.12, 2))
-        face[48:] = face[48:].mean(0) + (face[48:] - face[48:].mean(0)) * np.exp(random.normal(0, 0.12, 2)) + random.normal(0, 3, 2)
+        face[48:] = (
+            face[48:].mean(0)
+            + (face[48:] - face[48:].mean(0)) * np.exp(random.normal(0, 0.12, 2))
+            + random.normal(0, 3, 2)
+        )
         face[:17] += random.normal(0, 4, 2) * np.array([0, 1])
         result.append(face + random.normal(0, 0.5, face.shape))
     return np.array(result)

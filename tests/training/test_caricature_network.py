@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.networks.caricature import Caricaturist, Flow, eased, identity
+from training.networks.caricature import Caricaturist, Flow, eased, identity, picture
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,11 @@ def images():
     """Smooth coloured pictures uint8 [3, 256, 256, 3]."""
     torch.manual_seed(1)
     small = torch.rand(3, 3, 9, 9)
-    return (torch.nn.functional.interpolate(small, (256, 256), mode="bicubic").clamp(0, 1) * 255).permute(0, 2, 3, 1).to(torch.uint8)
-
-
-def picture(images):
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return (
+        (torch.nn.functional.interpolate(small, (256, 256), mode="bicubic").clamp(0, 1) * 255)
+        .permute(0, 2, 3, 1)
+        .to(torch.uint8)
+    )
 
 
 def test_size(model):

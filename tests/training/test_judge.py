@@ -8,7 +8,10 @@ from training.metrics.judge import Face, Judge, flat, in_eye_frame, load, measur
 
 def made_up(faces, descriptors, images=None):
     blank = np.zeros((256, 256, 3), np.uint8)
-    return [Face(blank if images is None else images[i], face, d) for i, (face, d) in enumerate(zip(faces, descriptors, strict=True))]
+    return [
+        Face(blank if images is None else images[i], face, d)
+        for i, (face, d) in enumerate(zip(faces, descriptors, strict=True))
+    ]
 
 
 def test_outputs_equal_to_their_photos(faces):
@@ -57,6 +60,7 @@ def test_one_person_is_nearer_to_himself_than_to_another(pytestconfig):
     """dlib's networks, as the judge calls them, tell two people of the assets apart."""
     judge, assets = Judge(), pytestconfig.rootpath / "tests" / "assets"
     neutral, smiling, other = (
-        judge.face(load(assets / f"{name}.jpg")).descriptor for name in ("person1-neutral", "person1-smiling", "person2-neutral")
+        judge.face(load(assets / f"{name}.jpg")).descriptor
+        for name in ("person1-neutral", "person1-smiling", "person2-neutral")
     )
     assert np.linalg.norm(neutral - smiling) < 0.6 < np.linalg.norm(neutral - other)

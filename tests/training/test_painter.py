@@ -38,7 +38,9 @@ def test_the_default_look_is_flat_paint(photo, mean_face):
 
 def test_pencil_is_grey_and_poster_is_vivid(photo, mean_face):
     """Looks without colour have next to none, vivid looks more than the photo."""
-    spread = {name: np.ptp(paint(photo, mean_face, STYLES[name]).astype(int), axis=-1).mean() for name in ("pencil", "poster")}
+    spread = {
+        name: np.ptp(paint(photo, mean_face, STYLES[name]).astype(int), axis=-1).mean() for name in ("pencil", "poster")
+    }
     assert spread["pencil"] < 20 < spread["poster"]
 
 

@@ -48,7 +48,9 @@ def test_a_run_that_stopped_goes_on_bit_for_bit(tmp_path):
     resumed, resumed_average = run(tmp_path / "halves", batches=stopping)
     assert calls == 13 + 10
     for one, other in ((whole, resumed), (whole_average, resumed_average)):
-        assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+        )
 
 
 def test_the_average_follows_by_the_share_that_it_does_not_keep():

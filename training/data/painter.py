@@ -1,7 +1,7 @@
 """The rendering of caricature: a photo becomes flat paint, coherent ink lines, hatching and paper.
 
 A look is six numbers, each drawn from N(0, 1): the style vector of the translators. Strokes follow the picture's own
-directions (structure tensor), and the landmarks say where a hand would press harder: eyes, brows, nose, lips, not cloth.
+directions (structure tensor), and the landmarks say where a hand would press harder: eyes, brows, nose, lips.
 
 Sources: anisotropic Kuwahara filter (Kyprianidis et al. 2009), flow-based difference of Gaussians and soft tone
 quantisation (Winnemoeller et al. 2006, Kang et al. 2007).
@@ -70,7 +70,9 @@ def paint(image: np.ndarray, landmarks: np.ndarray, look: Look) -> np.ndarray:
     likeness = np.clip(2 * attention - 1, 0, 1)[..., None]
     colour = tones(broad + likeness * (fine - broad), face_lightness(photo, landmarks), look)
     line = ink_lines(photo, direction, attention, look)
-    return np.clip(255 * lay_down(colour, line, vignette(landmarks, image.shape[:2]), look) + 0.5, 0, 255).astype(np.uint8)
+    return np.clip(255 * lay_down(colour, line, vignette(landmarks, image.shape[:2]), look) + 0.5, 0, 255).astype(
+        np.uint8
+    )
 
 
 def face_lightness(photo: np.ndarray, landmarks: np.ndarray) -> float:
@@ -93,7 +95,15 @@ def features(landmarks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Where a hand presses harder [H, W], 0..1: eyes, brows, nose, lips and the jaw, in this order of weight."""
     mask = np.zeros(shape, np.float32)
     eye_distance = float(np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0)))
-    strokes = (((0, 17), 0.45), ((17, 22), 0.8), ((22, 27), 0.8), ((31, 36), 0.8), ((36, 42), 1), ((42, 48), 1), ((48, 60), 1))
+    strokes = (
+        ((0, 17), 0.45),
+        ((17, 22), 0.8),
+        ((22, 27), 0.8),
+        ((31, 36), 0.8),
+        ((36, 42), 1),
+        ((42, 48), 1),
+        ((48, 60), 1),
+    )
     for (first, last), weight in strokes:
         points = np.round(landmarks[first:last] * 8).astype(np.int32)
         layer = np.zeros(shape, np.float32)
@@ -169,7 +179,7 @@ def tones(colour: np.ndarray, face: float, look: Look) -> np.ndarray:
 
 
 def ink_lines(photo: np.ndarray, direction: np.ndarray, attention: np.ndarray, look: Look) -> np.ndarray:
-    """How much ink lies on each pixel [H, W], 0..1: a difference of Gaussians across the strokes, smoothed along them."""
+    """How much ink lies on each pixel [H, W], 0..1: a difference of Gaussians, smoothed along the strokes."""
     grey = np.sqrt(np.clip(photo @ np.array([0.3, 0.59, 0.11], np.float32), 0, 1))
     width = 0.8 + 0.5 * look.line
     difference = cv2.GaussianBlur(grey, (0, 0), width) - cv2.GaussianBlur(grey, (0, 0), 1.6 * width)

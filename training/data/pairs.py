@@ -1,7 +1,7 @@
 """Training pairs that the procedural caricaturist draws: shapes for the warp, drawings for the texture.
 
-    python -m training.data.pairs shapes PACKED OUT.npz      (faces, reshaped at random, and where their landmarks should go)
-    python -m training.data.pairs drawings PACKED OUT.npz    (photos and their paintings in random looks)
+    python -m training.data.pairs shapes PACKED OUT.npz      (faces, reshaped at random, and where their landmarks
+    should go) python -m training.data.pairs drawings PACKED OUT.npz    (photos and their paintings in random looks)
 
 Both write arrays that a training run maps into memory; nothing is drawn twice.
 """
@@ -27,7 +27,9 @@ LOOK_AT = 128  # the warp head looks at pictures of this side
 app = typer.Typer(help=__doc__)
 
 
-def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> dict[str, np.ndarray]:
+def shape_pair(
+    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
+) -> dict[str, np.ndarray]:
     """A face reshaped, shifted and turned at random, with the displacement and the backward field of strength 1.
 
     Reshaping a photo along the shape space gives people who do not exist, with exact labels.
@@ -46,15 +48,17 @@ def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, rando
         "image": image,
         "landmarks": moved.astype(np.float32),
         "displacement": displacement.astype(np.float32),
-        "field": (flow(moved, displacement, cells=WARP_CELLS) - cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2)).astype(np.float16),
+        "field": (
+            flow(moved, displacement, cells=WARP_CELLS) - cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2)
+        ).astype(np.float16),
     }
 
 
-def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> dict[str, np.ndarray]:
+def drawing_pair(
+    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
+) -> dict[str, np.ndarray]:
     """A photo, relit and exaggerated at random, and its painting in a random look."""
-    face = landmarks.astype(float)
-    displacement = space.displacement(face, random.uniform(0, 2))
-    warped = sample(photo, resampled(flow(face, displacement), cell_centres(SIDE).reshape(SIDE, SIDE, 2)))
+    warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, 2))
     warped = relit(warped, random)
     if random.random() < 0.5:
         style = np.array(random.choice(list(STYLES.values())).style()) + 0.15 * random.standard_normal(STYLE_SIZE)
@@ -63,8 +67,17 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     return {
         "photo": warped,
         "style": style.astype(np.float32),
-        "drawing": paint(warped, face + displacement, Look.from_style(style)),
+        "drawing": paint(warped, moved, Look.from_style(style)),
     }
+
+
+def exaggerated(
+    photo: np.ndarray, face: np.ndarray, space: FaceSpace, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The photo and its landmarks as the procedural caricaturist exaggerates them."""
+    displacement = space.displacement(face, strength)
+    everywhere = cell_centres(SIDE).reshape(SIDE, SIDE, 2)
+    return sample(photo, resampled(flow(face, displacement), everywhere)), face + displacement
 
 
 def alignment_error(random: np.random.Generator) -> np.ndarray:
@@ -105,7 +118,9 @@ def resampled(field: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     """The picture whose every pixel comes from `source` [h, w, 2]."""
-    return cv2.remap(image, *np.moveaxis(source, -1, 0).astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        image, *np.moveaxis(source, -1, 0).astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 PAIRS = {"shapes": shape_pair, "drawings": drawing_pair}

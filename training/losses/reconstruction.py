@@ -31,8 +31,8 @@ def fine_lines(a: Tensor, b: Tensor) -> Tensor:
 def landmark_error(displacement: Tensor, landmarks: Tensor, target: Tensor) -> Tensor:
     """How far a backward field misses landmarks that it should carry, per point [B, N], in the field's units.
 
-    displacement [B, 2, h, w] and points [B, N, 2] in units of half the frame. A face's landmark should appear at `target`,
-    so at `target` the field must point back to `landmarks`.
+    displacement [B, 2, h, w] and points [B, N, 2] in units of half the frame. A face's landmark should appear at
+    `target`, so at `target` the field must point back to `landmarks`.
     """
     at = F.grid_sample(displacement, target[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)
     return (at[..., 0].transpose(1, 2) - (landmarks - target)).abs().sum(-1)

@@ -10,8 +10,8 @@ aligned crop or the whole picture. Prints one JSON line:
     id_distance  mean distance of dlib's 128-d descriptors photo to output (0.6 is dlib's own same-person limit)
     id_kept      share of outputs with distance < 0.6 (an undetected output counts as lost)
     id_margin    share whose own photo is nearer than every other person's photo (rank-1 among the set)
-    exaggeration slope of the outputs' landmark deviation from the mean face on the photos' (1 = as in the photo, 2 = doubled)
-    repaint      mean absolute colour change against the photo after both are aligned by landmarks, 0..1
+    exaggeration slope of the outputs' landmark deviation from the mean face on the photos' (1 = as in the photo, 2 =
+    doubled) repaint      mean absolute colour change against the photo after both are aligned by landmarks, 0..1
     flatness     share of neighbouring pixels that differ by < 3/255 in the output, minus the same in the photo
     sharpness    mean absolute Laplacian of the outputs, levels of 255
 """
@@ -29,7 +29,7 @@ import numpy as np
 import typer
 from PIL import Image, ImageOps
 
-from export.alignment import apply, invert, similarity
+from export.alignment import invert, similarity
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -87,7 +87,9 @@ def in_eye_frame(landmarks: np.ndarray) -> np.ndarray:
 def aligned(face: Face, template: np.ndarray) -> np.ndarray:
     """The face resampled to the template's anchors: float [128, 128, 3], 0..1."""
     inverse = invert(similarity(face.landmarks[ANCHORS], template[ANCHORS]))
-    crop = Image.fromarray(face.image).transform((CROP, CROP), Image.Transform.AFFINE, tuple(inverse.ravel()), Image.Resampling.BILINEAR)
+    crop = Image.fromarray(face.image).transform(
+        (CROP, CROP), Image.Transform.AFFINE, tuple(inverse.ravel()), Image.Resampling.BILINEAR
+    )
     return np.asarray(crop, float) / 255
 
 

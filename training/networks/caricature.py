@@ -1,7 +1,7 @@
 """The caricaturist network: an explicit warp, then paint.
 
-B batch, C channels, H W height and width. Pictures are float [B, 3, 256, 256] in -1..1 inside, uint8 [B, 256, 256, 3] RGB
-outside; fields are [B, 2, H, W] (x, y) in units of half the frame, as grid_sample takes them.
+B batch, C channels, H W height and width. Pictures are float [B, 3, 256, 256] in -1..1 inside, uint8 [B, 256, 256, 3]
+RGB outside; fields are [B, 2, H, W] (x, y) in units of half the frame, as grid_sample takes them.
 """
 
 import torch
@@ -38,8 +38,8 @@ class Residual(nn.Module):
 class WarpHead(nn.Module):
     """Looks at a face [B, 3, 128, 128] and says in which direction to exaggerate it: a velocity field [B, 2, 32, 32].
 
-    Two paths add up: a global one that weighs the whole face against the mean face, and a local one that sees where each
-    feature stands. The field fades to zero at the frame's edge, so that a pasted crop meets the photo.
+    Two paths add up: a global one that weighs the whole face against the mean face, and a local one that sees where
+    each feature stands. The field fades to zero at the frame's edge, so that a pasted crop meets the photo.
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -120,8 +120,9 @@ class Modulated(nn.Module):
 class Painter(nn.Module):
     """Paints a photo in a look: (picture [B, 3, 256, 256], style [B, 6]) -> picture [B, 3, 256, 256].
 
-    A U-Net on 2x2 blocks of pixels. The mean of its deepest features joins the style code, since how bright the paper is
-    lit depends on the whole face; the hatching that a look may ask for is drawn on the paper, so it comes as an input.
+    A U-Net on 2x2 blocks of pixels. The mean of its deepest features joins the style code, since how bright the paper
+    is lit depends on the whole face; the hatching that a look may ask for is drawn on the paper, so it comes as an
+    input.
     """
 
     def __init__(self, width: int = 24, code: int = 64) -> None:
@@ -161,7 +162,7 @@ def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
 
 
 class Caricaturist(nn.Module):
-    """The whole graph: image uint8 [B, 256, 256, 3], strength [B] (0..3), style [B, 6] -> image uint8 [B, 256, 256, 3]."""
+    """The whole graph: image uint8 [B, 256, 256, 3], strength [B], style [B, 6] -> image uint8 [B, 256, 256, 3]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,10 +183,14 @@ class Caricaturist(nn.Module):
         return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
 
     def forward(self, image: Tensor, strength: Tensor, style: Tensor) -> Tensor:
-        picture = image.permute(0, 3, 1, 2).float() / 127.5 - 1
-        drawing = self.painter(self.warp(picture, strength), style)
+        drawing = self.painter(self.warp(picture(image), strength), style)
         levels = ((drawing + 1) * 127.5 + 0.5).clamp(0, 255)
         return levels.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def picture(image: Tensor) -> Tensor:
+    """uint8 [B, H, W, 3] to float [B, 3, H, W] in -1..1."""
+    return image.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def eased(strength: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Photo to caricature: a network learns in one pass what the procedural caricaturist does with 68 landmarks.
 
 Paper: none; the parts are AutoToon's explicit warp (Gong et al. 2020), scaling and squaring (Arsigny et al. 2006), a
-style-modulated U-Net. Data: train-clean (public-domain and CC BY portraits) and geometry (AutoToon artists), nothing else.
-Time on two shared CPU cores: pairs 25 minutes, warp 25, paint 40, together 10.
+style-modulated U-Net. Data: train-clean (public-domain and CC BY portraits) and geometry (AutoToon artists), nothing
+else. Time on two shared CPU cores: pairs 25 minutes, warp 25, paint 40, together 10.
 
     python -m training.data.portraits $LIKENESS_DATA runs/packed
     OMP_NUM_THREADS=1 python -m training.data.pairs shapes runs/packed runs/shapes --count 12000
@@ -15,6 +15,7 @@ Time on two shared CPU cores: pairs 25 minutes, warp 25, paint 40, together 10.
 Every command resumes where it stopped.
 """
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -27,14 +28,19 @@ from torch.nn import functional as F
 
 from export.alignment import SQUARE_256
 from export.contract import Contract, Control
-from export.repository import publish
+from export.parity import open_session
+from export.repository import Repository, publish
 from export.to_onnx import export_model
+from training.data.caricaturist import FaceSpace
 from training.data.painter import STYLE_SIZE, STYLES
-from training.data.pairs import SIDE
+from training.data.painter import paint as painted
+from training.data.pairs import SIDE, exaggerated
 from training.data.portraits import MIRROR, Portraits
 from training.engine.stage import Batch, Stage, train
 from training.losses.reconstruction import edges, explained, fine_lines, landmark_error
-from training.networks.caricature import Caricaturist, WarpHead, eased
+from training.metrics.judge import Judge, measure
+from training.metrics.judge import sheet as contact_sheet
+from training.networks.caricature import Caricaturist, WarpHead, eased, picture
 
 WARP = Stage(name="warp", images=160_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)
 PAINT = Stage(name="paint", images=36_000, batch=6, rate=1.2e-3, half_life=2_000, every=1_500)
@@ -73,11 +79,6 @@ def half_frames(pixels: Tensor) -> Tensor:
 def points(pixels: Tensor) -> Tensor:
     """Pixel positions in -1..1 from edge to edge of the frame."""
     return (pixels.float() + 0.5) * (2 / SIDE) - 1
-
-
-def picture(image: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] to float [B, 3, H, W] in -1..1."""
-    return (image.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def mirrored(batch: Batch) -> dict[str, Tensor]:
@@ -171,8 +172,22 @@ def contract(provenance: dict[str, str]) -> Contract:
         role="translator",
         template=SQUARE_256,
         controls=(
-            Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is, 1 multiplies what is particular about it by 2.4"),
-            Control("style", (STYLE_SIZE,), -4.0, 4.0, STYLES["gouache"].style(), "Ink, flatness, colour, paper, hatching, warmth; each N(0, 1)"),
+            Control(
+                "strength",
+                (),
+                0.0,
+                3.0,
+                1.0,
+                "Exaggeration: 0 keeps the face as it is, 1 multiplies what is particular about it by 2.4",
+            ),
+            Control(
+                "style",
+                (STYLE_SIZE,),
+                -4.0,
+                4.0,
+                STYLES["gouache"].style(),
+                "Ink, flatness, colour, paper, hatching, warmth; each N(0, 1)",
+            ),
         ),
         styles={name: look.style() for name, look in STYLES.items()},
         output="image",
@@ -183,7 +198,7 @@ def contract(provenance: dict[str, str]) -> Contract:
             "Portraits of members of the UK Parliament (CC BY 3.0, Chris McAndrew and others / UK Parliament)",
             "AutoToon photos and caricatures (CC BY, CC BY-SA, public domain), geometry only",
         ),
-        description="Photo to caricature: exaggerates what is particular about a face and paints it in one of six looks or any mixture",
+        description="Photo to caricature: exaggerates what is particular about a face and paints it",
         provenance=provenance,
     )
 
@@ -213,6 +228,44 @@ def export(run: Folder, packed: Folder, models: Folder, version: int = 1) -> Non
         written = export_model(assembled(run), contract(provenance), path, example)
         publish(models, "caricature", version, {"model.onnx": path})
     typer.echo(f"caricature/{version}: deviations {dict(written.parity)}")
+
+
+@app.command()
+def evaluate(
+    packed: Folder,
+    models: Folder,
+    version: int = 1,
+    sheet: Annotated[Path | None, typer.Option(help="picture of the first 24 people, photo above drawing")] = None,
+) -> None:
+    """Judge the exported model on the 100 people set aside: every strength in the default look, then every look.
+
+    The last line is what the procedural caricaturist reaches on the same photos with their true landmarks.
+    """
+    people, space, judge = Portraits.load(packed / "set-aside.npz"), FaceSpace.load(packed), Judge()
+    entry = Repository(models).resolve("caricature", version)
+    session = open_session((entry.folder / "model.onnx").read_bytes())
+    agreed = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, str(entry.folder))
+    photos = [judge.face(photo) for photo in people.images]
+
+    def show(label: str, drawings: list[np.ndarray]) -> None:
+        pairs = [(photo, judge.face(drawn)) for photo, drawn in zip(photos, drawings, strict=True) if photo is not None]
+        typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in measure(pairs).items()}))
+
+    def draw(**request: float | str) -> list[np.ndarray]:
+        rows = [agreed.feed([photo], [request]) for photo in people.images]
+        return [agreed.images(session.run([agreed.output_name], row)[0])[0] for row in rows]
+
+    for strength in (0.0, 0.5, 1.0, 2.0, 3.0):
+        show(f"strength {strength:g}", draw(strength=strength))
+    for style in agreed.styles:
+        show(f"style {style}", draw(style=style))
+    taught = []
+    for photo, landmarks in zip(people.images, people.landmarks.astype(float), strict=True):
+        warped, moved = exaggerated(photo, landmarks, space, 1.0)
+        taught.append(painted(warped, moved, STYLES["gouache"]))
+    show("procedural caricaturist, strength 1", taught)
+    if sheet:
+        contact_sheet(list(zip(people.images[:24], draw(), strict=False))).save(sheet)
 
 
 if __name__ == "__main__":
