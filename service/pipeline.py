@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.alignment import Image, Matrix, Template, cut, paste
-from export.contract import STYLE, Contract, ControlError, Value
+from export.alignment import Image, Template, cut, paste
+from export.contract import STYLE, Contract, Control, ControlError, Value
 from service import imaging
 from service.batching import Lane
 from service.errors import BadParameter, LikenessError, ModelNotFound
@@ -60,12 +60,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Opened:
-    """A decoded photo, its faces, how each is aligned and cut."""
+    """A photo's faces, largest first, cut for every model that will see them: `crops[model][face]`.
 
-    photo: Image
+    `photo` is None where nobody needs it any more: what waits in a queue should be a crop, not 40 megapixels.
+    """
+
     faces: Sequence[Face]
-    matrices: Sequence[Matrix]
-    crops: Sequence[Image]
+    crops: Sequence[Sequence[Image]]
+    photo: Image | None
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,18 @@ class Pipeline:
         stopwatch: Stopwatch,
     ) -> Translated:
         """The caricature of the largest face or of all; raises the errors of imaging, faces and batching."""
-        opened = await self._in_pool(self._open, picture, every_face, served.template, stopwatch)
+        encoder = self.served.get(self._settings.encoder)
+        templates = [served.template, *([encoder.template] if encoder else [])]
+        opened = await self._in_pool(self._open, picture, every_face, templates, look.whole_photo, stopwatch)
         with stopwatch.stage("translate"):
-            rows = [Row(crop, values) for crop in opened.crops]
+            rows = [Row(crop, values) for crop in opened.crops[0]]
             drawn = await served.lane.submit(rows, seconds=self._settings.deadline)
-        with stopwatch.stage("identity"):
-            similarities = await self._similarities(opened, drawn)
-        for similarity in similarities:
-            if similarity is not None:
+        similarities: Sequence[float | None] = [None] * len(drawn)
+        if encoder:
+            with stopwatch.stage("identity"):
+                redrawn = await self._in_pool(self._recut, opened.faces, drawn, served.template, encoder.template)
+                similarities = await self._compare(encoder, opened.crops[1], redrawn)
+            for similarity in similarities:
                 self._telemetry.similarity.labels(served.model.name).observe(similarity)
         files, whole = await self._in_pool(_finish, opened, drawn, served.template, look, stopwatch)
         drawings = [Drawing(*each) for each in zip(opened.faces, similarities, files, strict=True)]
@@ -155,17 +161,17 @@ class Pipeline:
         opened = []
         for name, picture in pictures.items():
             try:
-                opened.append(await self._in_pool(self._open, picture, False, served.template, stopwatch))
+                opened.append(await self._in_pool(self._open, picture, False, [served.template], False, stopwatch))
             except LikenessError as error:
                 error.fields = (name,)
                 raise
         with stopwatch.stage("identity"):
-            rows = [Row(each.crops[0], {}) for each in opened]
-            vectors = await served.lane.submit(rows, seconds=self._settings.deadline)
-        faces = [each.faces[0] for each in opened]
-        return Verified(served, faces, _cosine(*vectors), threshold)
+            (similarity,) = await self._compare(served, *(each.crops[0] for each in opened))
+        return Verified(served, [each.faces[0] for each in opened], similarity, threshold)
 
-    def _open(self, picture: Picture, every_face: bool, template: Template, stopwatch: Stopwatch) -> Opened:
+    def _open(
+        self, picture: Picture, every_face: bool, templates: Sequence[Template], keep_photo: bool, stopwatch: Stopwatch
+    ) -> Opened:
         """Decode, find faces and cut them, in one thread."""
         with stopwatch.stage("decode"):
             photo = imaging.decode(picture.content, picture.media_type, self._settings.max_pixels)
@@ -174,32 +180,29 @@ class Pipeline:
             faces = self._finder.all(photo) if every_face else [self._finder.largest(photo)]
         self._telemetry.faces.observe(len(faces))
         with stopwatch.stage("cut"):
-            matrices = [face.align(template) for face in faces]
-            crops = [cut(photo, matrix, template) for matrix in matrices]
-        return Opened(photo, faces, matrices, crops)
+            crops = [[cut(photo, face.align(template), template) for face in faces] for template in templates]
+        return Opened(faces, crops, photo if keep_photo else None)
 
-    async def _similarities(self, opened: Opened, drawn: Sequence[Image]) -> list[float | None]:
-        """How alike the encoder finds each face and its drawing; None without an encoder."""
-        encoder = self.served.get(self._settings.encoder)
-        if encoder is None:
-            return [None] * len(drawn)
-        crops = await self._in_pool(self._pairs, encoder.template, opened, drawn)
-        rows = [Row(crop, {}) for crop in crops]
-        vectors = await encoder.lane.submit(rows, seconds=self._settings.deadline)
-        return [_cosine(*pair) for pair in zip(vectors[: len(drawn)], vectors[len(drawn) :], strict=True)]
-
-    def _pairs(self, template: Template, opened: Opened, drawn: Sequence[Image]) -> list[Image]:
-        """The encoder's crops of every face, then of every drawing.
+    def _recut(
+        self, faces: Sequence[Face], drawn: Sequence[Image], template: Template, identity: Template
+    ) -> list[Image]:
+        """The encoder's crops of the drawings, which show the frame of `template`.
 
         A caricature moves the features, so its points are found anew, in the box that the face has in the drawing: the
         score is then the one that /verify would give the two pictures.
         """
-        crops = [cut(opened.photo, face.align(template), template) for face in opened.faces]
-        for face, matrix, drawing in zip(opened.faces, opened.matrices, drawn, strict=True):
-            box = moved(face.box, matrix)
+        crops = []
+        for face, drawing in zip(faces, drawn, strict=True):
+            box = moved(face.box, face.align(template))
             redrawn = Face(box, face.score, self._finder.points(drawing, box))
-            crops.append(cut(drawing, redrawn.align(template), template))
+            crops.append(cut(drawing, redrawn.align(identity), identity))
         return crops
+
+    async def _compare(self, encoder: Served, first: Sequence[Image], second: Sequence[Image]) -> list[float]:
+        """Cosines, -1..1, of the encoder's crops pair by pair."""
+        rows = [Row(crop, {}) for crop in (*first, *second)]
+        vectors = await encoder.lane.submit(rows, seconds=self._settings.deadline)
+        return [_cosine(*pair) for pair in zip(vectors[: len(first)], vectors[len(first) :], strict=True)]
 
     async def _in_pool(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
@@ -210,8 +213,8 @@ def control_values(contract: Contract, requested: Mapping[str, Any], seed: int) 
 
     A style that is asked for by name or vector wins over the seed.
     """
-    values: dict[str, Value] = {name: _from_text(contract, name, value) for name, value in requested.items()}
     try:
+        values = {name: _from_text(contract.control(name), contract, value) for name, value in requested.items()}
         if STYLE not in values and any(control.name == STYLE for control in contract.controls):
             values[STYLE] = contract.draw_style(seed)
         return contract.values(values)
@@ -219,12 +222,11 @@ def control_values(contract: Contract, requested: Mapping[str, Any], seed: int) 
         raise BadParameter(str(error), fields=[error.control]) from None
 
 
-def _from_text(contract: Contract, name: str, value: Any) -> Any:
-    """Forms and queries know only text: a vector is numbers separated by commas."""
-    if not isinstance(value, str) or value in contract.styles:
-        return value
-    parts = value.split(",")
-    return parts if len(parts) > 1 else value
+def _from_text(control: Control, contract: Contract, value: Any) -> Value:
+    """Forms and queries know only text: there a vector is numbers separated by commas, or a style's name."""
+    if isinstance(value, str) and control.shape and value not in contract.styles:
+        return value.split(",")
+    return cast(Value, value)
 
 
 def _threshold(contract: Contract, far: float) -> float:
@@ -241,13 +243,13 @@ def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
 def _finish(
     opened: Opened, drawn: Sequence[Image], template: Template, look: Look, stopwatch: Stopwatch
 ) -> tuple[list[bytes | None], bytes | None]:
-    """Files of the drawings, or one of the whole photo with the drawings laid into it, the largest on top."""
-    if not look.whole_photo:
+    """Files of the drawings, or one of the photo, where it was kept, with the drawings laid into it."""
+    photo = opened.photo
+    if photo is None:
         with stopwatch.stage("encode"):
             return [imaging.encode(drawing, look.format, look.quality, Source.DRAWN) for drawing in drawn], None
-    photo = opened.photo
     with stopwatch.stage("paste"):
-        for drawing, matrix in zip(reversed(drawn), reversed(opened.matrices), strict=True):
-            photo = paste(photo, drawing, matrix, template)
+        for drawing, face in zip(reversed(drawn), reversed(opened.faces), strict=True):  # the largest on top
+            photo = paste(photo, drawing, face.align(template), template)
     with stopwatch.stage("encode"):
         return [None] * len(drawn), imaging.encode(photo, look.format, look.quality, Source.PASTED)
