@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, similarity
 from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
 
-# Long sides in pixels at which a picture is searched. The detector sees faces from 80 pixels up: an eighth of the
-# picture at the first, cheap size, a thirty-second at the last.
+# Long sides in pixels at which a picture is searched, cheapest first. The detector sees faces from 80 pixels up: an
+# eighth of the picture at the first size, a thirty-second at the last.
 SEARCH_SIDES = (640, 1280, 2560)
 MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found
+USEFUL_ENLARGEMENT = 2.0  # a face that is found only beyond it is too small to draw
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,17 @@ class FaceFinder:
 
     def largest(self, image: Image) -> Face:
         """The largest face. Raises NoFaceFound, FaceTooSmall."""
-        for side in SEARCH_SIDES:
-            if boxes := self._detect(image, side):
+        for scale in _search_scales(image):
+            if boxes := self._detect(image, scale):
                 return self._faces(image, boxes[:1])[0]
         raise NoFaceFound("no face was found in the picture")
 
     def all(self, image: Image) -> list[Face]:
         """Every face that is not too small, largest first. Raises NoFaceFound, FaceTooSmall, TooManyFaces."""
-        for side in SEARCH_SIDES[1:]:
-            if boxes := self._detect(image, side):
-                return self._faces(image, boxes)
+        first, *finer = _search_scales(image)
+        useful = [first, *(scale for scale in finer if scale <= USEFUL_ENLARGEMENT)]
+        if boxes := self._detect(image, useful[-1]):  # the finest search sees the large faces as well
+            return self._faces(image, boxes)
         raise NoFaceFound("no face was found in the picture")
 
     def points(self, image: Image, box: Box) -> NDArray[np.float64]:
@@ -100,10 +102,9 @@ class FaceFinder:
             raise TooManyFaces(f"{len(found)} faces; the limit is {self._max_faces}")
         return found
 
-    def _detect(self, image: Image, side: int) -> list[tuple[Box, float]]:
-        """Boxes and scores, largest first, of a search at `side` pixels."""
+    def _detect(self, image: Image, scale: float) -> list[tuple[Box, float]]:
+        """Boxes and scores, largest first, of a search in the picture resized by `scale`."""
         height, width = image.shape[:2]
-        scale = min(side / max(height, width), MAX_ENLARGEMENT)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         resized = cv2.resize(image, size, interpolation=interpolation)
@@ -122,6 +123,12 @@ def moved(box: Box, matrix: Matrix) -> Box:
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     width, height = box.width * scale, box.height * scale
     return Box(round(centre[0] - width / 2), round(centre[1] - height / 2), round(width), round(height))
+
+
+def _search_scales(image: Image) -> list[float]:
+    """Factors that bring the picture's long side to the SEARCH_SIDES, without repeats."""
+    long_side = max(image.shape[:2])
+    return list(dict.fromkeys(min(side / long_side, MAX_ENLARGEMENT) for side in SEARCH_SIDES))
 
 
 def _scaled(rectangle: dlib.rectangle, factor: float) -> Box:

@@ -79,6 +79,14 @@ def test_all_faces_come_largest_first(finder: FaceFinder, portrait: Image.Image,
     assert finder.largest(picture).points[2, 0] > 420
 
 
+def test_small_faces_behind_a_large_one_are_found(
+    finder: FaceFinder, portrait: Image.Image, other: Image.Image
+) -> None:
+    """All faces of a large picture means those of a twentieth of its width too."""
+    faces = finder.all(scene(3000, 2000, (portrait, 1500, 100, 200), (other, 260, 2500, 1500)))
+    assert len(faces) == 2 and faces[1].points[2, 0] > 2500
+
+
 def test_no_face_and_a_tiny_face_are_told_apart(finder: FaceFinder, portrait: Image.Image) -> None:
     """A picture without a face, and one whose face has too few pixels, are different errors."""
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
