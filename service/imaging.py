@@ -106,7 +106,7 @@ def _upright_srgb(picture: Pillow.Image) -> Pillow.Image:
     picture.load()
     profile = picture.info.get("icc_profile")
     with contextlib.suppress(Exception):  # a picture with broken EXIF is still a picture
-        picture = ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I;16"):
         picture = Pillow.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F", "LAB", "HSV"):
@@ -118,7 +118,8 @@ def _upright_srgb(picture: Pillow.Image) -> Pillow.Image:
         picture = Pillow.alpha_composite(white, picture).convert("RGB")
     elif picture.mode in ("P", "1"):
         picture = picture.convert("RGB")
-    return _to_srgb(picture, profile).convert("RGB")
+    picture = _to_srgb(picture, profile)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")  # converting RGB to RGB would copy it
 
 
 def _to_srgb(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:

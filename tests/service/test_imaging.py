@@ -43,8 +43,9 @@ def test_every_format_is_read(picture: Image.Image, format: str) -> None:
     assert far(pixels, picture) < 6
 
 
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_is_turned_upright(picture: Image.Image, orientation: int) -> None:
+def test_every_exif_orientation_is_turned_upright(picture: Image.Image, orientation: int, format: str) -> None:
     """However a camera stored it, the picture comes out the right way up."""
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,7 +60,7 @@ def test_every_exif_orientation_is_turned_upright(picture: Image.Image, orientat
     stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = decode(saved(stored, "PNG", exif=exif), None, LIMIT)
+    pixels = decode(saved(stored, format, exif=exif, lossless=True), None, LIMIT)
     np.testing.assert_array_equal(pixels, np.asarray(upright))
 
 
