@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from export.alignment import SPHEREFACE
+from export.to_onnx import export_model
 from training.data.recognition import FRAME, Faces, trainable
 from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace, from_state, parameter_count
-from training.recipes.sphereface import Config, Run, learning_rate, train
+from training.recipes.sphereface import Config, Graph, Run, contract, learning_rate, train
 
 TOY = Config(depth=4, width=4, batch=8, twins=2, images=160, warm_up=16, rate=3e-3)
 
@@ -134,3 +135,13 @@ def test_a_run_returns_its_averaged_network(faces, tmp_path):
     run = Run(tmp_path)
     average = train(run, TOY, faces)
     assert torch.equal(run.encoder()(pixels(2)), Encoder(average)(pixels(2)))
+
+
+def test_a_run_exports_with_its_notice(faces, tmp_path):
+    """The averaged network leaves as a graph with unit embeddings, thresholds and the notice of its data."""
+    train(Run(tmp_path / "run"), TOY, faces)
+    promised = contract({"0.01": 0.3, "0.001": 0.4}, {"recipe": "toy"})
+    export_model(Run(tmp_path / "run").encoder(), promised, tmp_path / "model.onnx", float16=True)
+    graph = Graph(tmp_path / "model.onnx")
+    assert graph.contract.notice.startswith("Research only") and graph.contract.thresholds == promised.thresholds
+    assert np.linalg.norm(graph.embed(pixels(2).numpy()), axis=1) == pytest.approx(1, abs=1e-5)

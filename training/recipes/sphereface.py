@@ -65,7 +65,7 @@ class Config:
     width: int = 32
     batch: int = 128
     twins: int = 32  # rows of a batch that are second views of its first photos
-    images: int = 280_000  # seen in all, views counted
+    images: int = 205_000  # seen in all, views counted
     rate: float = 1.5e-3  # AdamW, risen over `warm_up` images, then a cosine to 0
     warm_up: int = 8_000
     decay: float = 0.05
