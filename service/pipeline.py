@@ -158,13 +158,14 @@ class Pipeline:
     ) -> Verified:
         """Whether the largest faces of two pictures are one person's; NoFaceFound and its like say in which picture."""
         threshold = _threshold(served.model.contract, far)
-        opened = []
-        for name, picture in pictures.items():
-            try:
-                opened.append(await self._in_pool(self._open, picture, False, [served.template], False, stopwatch))
-            except LikenessError as error:
-                error.fields = (name,)
-                raise
+        outcomes = await asyncio.gather(
+            *(
+                self._in_pool(self._open, picture, False, [served.template], False, stopwatch)
+                for picture in pictures.values()
+            ),
+            return_exceptions=True,
+        )
+        opened = [_opened(name, outcome) for name, outcome in zip(pictures, outcomes, strict=True)]
         with stopwatch.stage("identity"):
             (similarity,) = await self._compare(served, *(each.crops[0] for each in opened))
         return Verified(served, [each.faces[0] for each in opened], similarity, threshold)
@@ -227,6 +228,15 @@ def _from_text(control: Control, contract: Contract, value: Any) -> Value:
     if isinstance(value, str) and control.shape and value not in contract.styles:
         return value.split(",")
     return cast(Value, value)
+
+
+def _opened(name: str, outcome: Opened | BaseException) -> Opened:
+    """The opened picture, or its error with the picture's name."""
+    if isinstance(outcome, LikenessError):
+        outcome.fields = (name,)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def _threshold(contract: Contract, far: float) -> float:

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import structlog
@@ -99,11 +100,12 @@ class Telemetry:
 
 
 class Stopwatch:
-    """Seconds by stage of one request."""
+    """Seconds by stage of one request; threads may time different pictures of it at once."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self.seconds: dict[str, float] = {}
         self._telemetry = telemetry
+        self._lock = Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -113,7 +115,8 @@ class Stopwatch:
             yield
         finally:
             spent = time.perf_counter() - started
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + spent
             self._telemetry.stage_seconds.labels(name).observe(spent)
 
     @property
