@@ -40,6 +40,6 @@ $(BIN)/likeness: pyproject.toml constraints.txt
 	@touch $@
 
 .venv/training: .venv/dev
-	$(PIP) --extra-index-url $(TORCH_INDEX) torch
+	$(PIP) --extra-index-url $(TORCH_INDEX) --retries 1 --no-deps torch
 	$(PIP) --editable '.[dev,training]'
 	@touch $@
