@@ -71,6 +71,15 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """What came of the drawings: a file for each or one of the whole photo, and their crops for the encoder."""
+
+    files: Sequence[bytes | None]
+    photo: bytes | None
+    identity_crops: Sequence[Image] = ()
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A face of the photo and what became of it; `file` is None where the whole photo is asked for."""
 
@@ -142,16 +151,15 @@ class Pipeline:
         with stopwatch.stage("translate"):
             rows = [Row(crop, values) for crop in opened.crops[0]]
             drawn = await served.lane.submit(rows, seconds=self._settings.deadline)
+        finished = await self._in_pool(self._finish, opened, drawn, templates, look, stopwatch)
         similarities: Sequence[float | None] = [None] * len(drawn)
         if encoder:
             with stopwatch.stage("identity"):
-                redrawn = await self._in_pool(self._recut, opened.faces, drawn, served.template, encoder.template)
-                similarities = await self._compare(encoder, opened.crops[1], redrawn)
+                similarities = await self._compare(encoder, opened.crops[1], finished.identity_crops)
             for similarity in similarities:
                 self._telemetry.similarity.labels(served.model.name).observe(similarity)
-        files, whole = await self._in_pool(_finish, opened, drawn, served.template, look, stopwatch)
-        drawings = [Drawing(*each) for each in zip(opened.faces, similarities, files, strict=True)]
-        return Translated(served, drawings, whole)
+        drawings = [Drawing(*each) for each in zip(opened.faces, similarities, finished.files, strict=True)]
+        return Translated(served, drawings, finished.photo)
 
     async def verify(
         self, pictures: Mapping[str, Picture], served: Served, far: float, stopwatch: Stopwatch
@@ -184,7 +192,31 @@ class Pipeline:
             crops = [[cut(photo, face.align(template), template) for face in faces] for template in templates]
         return Opened(faces, crops, photo if keep_photo else None)
 
-    def _recut(
+    def _finish(
+        self,
+        opened: Opened,
+        drawn: Sequence[Image],
+        templates: Sequence[Template],
+        look: Look,
+        stopwatch: Stopwatch,
+    ) -> Finished:
+        """Encode the drawings, or the photo with the drawings laid into it, and cut the drawings for the encoder."""
+        template, *identity = templates
+        with stopwatch.stage("cut"):
+            crops = [self._redrawn(opened.faces, drawn, template, each) for each in identity]
+        if opened.photo is None:
+            with stopwatch.stage("encode"):
+                files = [imaging.encode(drawing, look.format, look.quality, Source.DRAWN) for drawing in drawn]
+            return Finished(files, None, *crops)
+        photo = opened.photo
+        with stopwatch.stage("paste"):
+            for drawing, face in zip(reversed(drawn), reversed(opened.faces), strict=True):  # the largest on top
+                photo = paste(photo, drawing, face.align(template), template)
+        with stopwatch.stage("encode"):
+            file = imaging.encode(photo, look.format, look.quality, Source.PASTED)
+        return Finished([None] * len(drawn), file, *crops)
+
+    def _redrawn(
         self, faces: Sequence[Face], drawn: Sequence[Image], template: Template, identity: Template
     ) -> list[Image]:
         """The encoder's crops of the drawings, which show the frame of `template`.
@@ -248,18 +280,3 @@ def _threshold(contract: Contract, far: float) -> float:
 
 def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(np.clip(np.dot(first, second), -1.0, 1.0))
-
-
-def _finish(
-    opened: Opened, drawn: Sequence[Image], template: Template, look: Look, stopwatch: Stopwatch
-) -> tuple[list[bytes | None], bytes | None]:
-    """Files of the drawings, or one of the photo, where it was kept, with the drawings laid into it."""
-    photo = opened.photo
-    if photo is None:
-        with stopwatch.stage("encode"):
-            return [imaging.encode(drawing, look.format, look.quality, Source.DRAWN) for drawing in drawn], None
-    with stopwatch.stage("paste"):
-        for drawing, face in zip(reversed(drawn), reversed(opened.faces), strict=True):  # the largest on top
-            photo = paste(photo, drawing, face.align(template), template)
-    with stopwatch.stage("encode"):
-        return [None] * len(drawn), imaging.encode(photo, look.format, look.quality, Source.PASTED)
