@@ -145,12 +145,6 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
 
-class Fault(BaseModel):
-    """What in the request caused a problem."""
-
-    pointer: str
-
-
 class ProblemDetails(BaseModel):
     """application/problem+json (RFC 9457)."""
 
@@ -160,5 +154,7 @@ class ProblemDetails(BaseModel):
     code: str
     instance: str = Field(description="names the request, as X-Request-ID does")
     detail: str | None = None
-    errors: list[Fault] | None = None
+    errors: list[dict[str, str]] | None = Field(
+        None, description="what in the request caused it, each as a JSON `pointer`"
+    )
     retry_after: int | None = Field(None, description="seconds")

@@ -489,6 +489,25 @@ def test_openapi_documents_bodies_options_and_every_problem(client: TestClient) 
         assert status in translate["responses"]
 
 
+def test_openapi_references_resolve(client: TestClient) -> None:
+    """Every $ref of the document points to something in it."""
+    document = client.get("/openapi.json").json()
+
+    def references(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            node = list(node.values())
+        for child in node if isinstance(node, list) else []:
+            yield from references(child)
+
+    found = set(references(document))
+    assert found
+    for reference in found:
+        target = document
+        for key in reference.removeprefix("#/").split("/"):
+            target = target[key]
+
+
 def test_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
     """The page of the API works offline: scripts and styles come from the service."""
     page = client.get("/docs").text
