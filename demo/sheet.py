@@ -1,0 +1,50 @@
+"""Before and after of many photos in one picture, drawn by a real service: what docs/ shows.
+
+    python -m demo.sheet OUT.jpg PHOTO... [--option style=ink] [--columns 10]
+    python -m demo.sheet OUT.jpg PHOTO --rows style=gouache,wash,ink        (one row per value of an option)
+"""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from demo.run import running_service, timed
+
+TILE = 192
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="where the picture goes")],
+    photos: Annotated[list[Path], typer.Argument(help="photos with one face each")],
+    option: Annotated[list[str], typer.Option(help="key=value of POST /translate")] = [],  # noqa: B006  typer's way
+    rows: Annotated[str, typer.Option(help="key=value,value...: a row of drawings for each value")] = "strength=1",
+    columns: int = 10,
+) -> None:
+    """Write the sheet: photos in rows, each row of photos followed by its rows of drawings."""
+    fixed = dict(each.split("=", 1) for each in option)
+    key, values = rows.split("=", 1)
+    bands = [photos[first : first + columns] for first in range(0, len(photos), columns)]
+    lines: list[list[Image.Image]] = []
+    with running_service() as client:
+
+        def drawing(photo: Path, value: str) -> Image.Image:
+            upload = {"content": photo.read_bytes(), "headers": {"accept": "image/png"}}
+            answer, _ = timed(client, "/translate", params=fixed | {key: value}, **upload)
+            return Image.open(BytesIO(answer.content))
+
+        for band in bands:
+            lines.append([Image.open(photo) for photo in band])
+            lines += [[drawing(photo, value) for photo in band] for value in values.split(",")]
+    sheet = Image.new("RGB", (min(columns, len(photos)) * TILE, len(lines) * TILE), "white")
+    for y, line in enumerate(lines):
+        for x, picture in enumerate(line):
+            sheet.paste(picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), (x * TILE, y * TILE))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(out, quality=88)
+
+
+if __name__ == "__main__":
+    typer.run(main)
