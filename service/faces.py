@@ -16,10 +16,10 @@ from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, s
 from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
 
 # Long sides in pixels at which a picture is searched, cheapest first. The detector sees faces from 80 pixels up: an
-# eighth of the picture at the first size, a thirty-second at the last.
-SEARCH_SIDES = (640, 1280, 2560)
+# quarter of the picture at the first size, a thirty-second at the last.
+SEARCH_SIDES = (320, 640, 1280, 2560)
 MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found
-USEFUL_ENLARGEMENT = 2.0  # a face that is found only beyond it is too small to draw
+USEFUL_ENLARGEMENT = 2.5  # a face that is found only beyond it is too small to draw
 
 
 @dataclass(frozen=True)
