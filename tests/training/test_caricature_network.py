@@ -29,7 +29,7 @@ def images():
 
 def test_size(model):
     """At most 4 M parameters."""
-    assert sum(parameter.numel() for parameter in model.parameters()) == 2_922_614
+    assert sum(parameter.numel() for parameter in model.parameters()) == 2_948_118
 
 
 def test_strength_zero_leaves_the_photo(model, images):

@@ -109,7 +109,7 @@ class Modulated(nn.Module):
         self.affine = nn.Linear(code, 2 * outputs)
         nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
         nn.init.zeros_(self.convolution.bias)
-        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.normal_(self.affine.weight, std=0.1)
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
@@ -125,9 +125,9 @@ class Painter(nn.Module):
     input.
     """
 
-    def __init__(self, width: int = 24, code: int = 64) -> None:
+    def __init__(self, code: int = 64) -> None:
         super().__init__()
-        a, b, c = width, 2 * width, 4 * width
+        a, b, c = 32, 48, 96
         self.code = nn.Sequential(
             nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
         )

@@ -42,8 +42,8 @@ from training.metrics.judge import Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 from training.networks.caricature import Caricaturist, WarpHead, eased, picture
 
-WARP = Stage(name="warp", images=160_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)
-PAINT = Stage(name="paint", images=36_000, batch=6, rate=1.2e-3, half_life=2_000, every=1_500)
+WARP = Stage(name="warp", images=132_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)
+PAINT = Stage(name="paint", images=51_000, batch=3, rate=1.5e-3, half_life=1_500, every=3_000)
 SHAPE = ("image", "landmarks", "displacement", "field")
 DRAWING = ("photo", "style", "drawing")
 SET_APART = 400  # the last pairs are for the reports alone
@@ -160,7 +160,7 @@ def learn_paint(data: Pairs, run: Path, stage: Stage) -> None:
             drawn = painter(picture(batch["photo"]), batch["style"])
         drawn, wanted = drawn.float(), picture(batch["drawing"])
         colour, outline, line = F.l1_loss(drawn, wanted), edges(drawn, wanted), fine_lines(drawn, wanted)
-        return colour + 2 * outline + 0.5 * line, {"colour": colour, "edges": outline, "lines": line}
+        return colour + 3 * outline + line, {"colour": colour, "edges": outline, "lines": line}
 
     average = train(stage, painter, loss, data, run)
     torch.save(average.state_dict(), run / "painter.pt")
