@@ -47,16 +47,16 @@ class Config:
     box_scale: float = 0.06  # log, standard deviation
     agreement: float = 0.14  # of the eye distance: how far the index file's points may be from the label
 
-    cascade_depth: int = 12
+    cascade_depth: int = 10
     tree_depth: int = 4
-    num_trees_per_cascade_level: int = 450
+    num_trees_per_cascade_level: int = 500
     nu: float = 0.1
-    oversampling_amount: int = 8
+    oversampling_amount: int = 4
     oversampling_translation_jitter: float = 0.05
-    feature_pool_size: int = 500
+    feature_pool_size: int = 400
     feature_pool_region_padding: float = 0.05
     lambda_param: float = 0.1
-    num_test_splits: int = 30
+    num_test_splits: int = 20
     seed: int = 0
 
     def options(self) -> dlib.shape_predictor_training_options:
