@@ -80,7 +80,8 @@ def test_the_interval_holds_the_figure_and_shrinks_with_people():
         rows = centres + rng.standard_normal(centres.shape)
         pairs = all_pairs(len(rows))
         similarity = (rows[pairs.left] * rows[pairs.right]).sum(1)
-        return bootstrap(lambda curve: curve.auc, similarity, pairs, persons, rounds=100)
+        (auc,) = bootstrap(lambda curve: [curve.auc], similarity, pairs, persons, rounds=100)
+        return auc
 
     few, many = interval(8), interval(60)
     for found in (few, many):

@@ -57,12 +57,13 @@ def nearness(descriptors: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 def figures(similarity: np.ndarray, pairs: Pairs, persons: np.ndarray) -> Figures:
     """All figures, intervals by resampling people."""
+    *tar, auc = bootstrap(_tar_and_auc, similarity, pairs, persons)
     return Figures(
         people=len(set(persons)),
         pictures=len(persons),
         accuracy=accuracy(similarity, pairs.same(persons)),
-        tar={far: bootstrap(_tar_at(far), similarity, pairs, persons) for far in FARS},
-        auc=bootstrap(lambda curve: curve.auc, similarity, pairs, persons),
+        tar=dict(zip(FARS, tar, strict=True)),
+        auc=auc,
     )
 
 
@@ -141,5 +142,5 @@ def _row(who: str, recogniser: str, found: Figures) -> str:
     return f"| {who} | {recogniser} | {' | '.join(cells)} |"
 
 
-def _tar_at(far: float) -> Callable[[Roc], float]:
-    return lambda curve: curve.at(far)[0]
+def _tar_and_auc(curve: Roc) -> list[float]:
+    return [*(curve.at(far)[0] for far in FARS), curve.auc]

@@ -6,7 +6,7 @@ accepted, FAR that of pairs of two people.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,26 +96,27 @@ def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: in
 
 
 def bootstrap(
-    figure: Callable[[Roc], float],
+    figure: Callable[[Roc], Sequence[float]],
     similarity: np.ndarray,
     pairs: Pairs,
     persons: np.ndarray,
     rounds: int = 200,
     seed: int = 0,
-) -> Interval:
-    """`figure` of the curve with its interval when people are drawn again, with replacement.
+) -> list[Interval]:
+    """The figures of the curve with their intervals when people are drawn again, with replacement.
 
     People, not pairs, are the independent draws: a person drawn n times weighs n in pairs of its own and n m in pairs
     with one drawn m times.
     """
     names, person = np.unique(persons, return_inverse=True)
-    same = pairs.same(persons)
-    left, right = person[pairs.left], person[pairs.right]
+    order = np.argsort(-similarity, kind="stable")  # once; every curve below finds its pairs in order
+    similarity, same = similarity[order], pairs.same(persons)[order]
+    left, right = person[pairs.left][order], person[pairs.right][order]
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(rounds):
         drawn = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)).astype(float)
         weights = np.where(same, drawn[left], drawn[left] * drawn[right])
         values.append(figure(roc(similarity, same, weights)))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(figure(roc(similarity, same)), float(low), float(high))
+    lows, highs = np.percentile(values, [2.5, 97.5], axis=0)
+    return [Interval(*map(float, each)) for each in zip(figure(roc(similarity, same)), lows, highs, strict=True)]

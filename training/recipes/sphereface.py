@@ -65,7 +65,7 @@ class Config:
     width: int = 32
     batch: int = 128
     twins: int = 32  # rows of a batch that are second views of its first photos
-    images: int = 205_000  # seen in all, views counted
+    images: int = 300_000  # seen in all, views counted
     rate: float = 1.5e-3  # AdamW, risen over `warm_up` images, then a cosine to 0
     warm_up: int = 8_000
     decay: float = 0.05
@@ -250,7 +250,8 @@ def train_command(
 def publish_command(folder: Folder, models: Path = Path("models"), version: int = 1) -> None:
     """Export the averaged network, thresholds calibrated on people set aside, into the model repository."""
     run = Run(folder)
-    encoder, faces = run.encoder(), set_aside_faces()
+    encoder, faces = run.encoder(), run.faces()
+    faces = faces[faces.set_aside]
 
     def embed(frames: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
