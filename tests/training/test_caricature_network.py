@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.networks.caricature import Caricaturist, Flow, eased, identity, picture
+from training.networks.caricature import Caricaturist, Flow, Pen, eased, identity, picture
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def images():
 
 def test_size(model):
     """At most 4 M parameters."""
-    assert sum(parameter.numel() for parameter in model.parameters()) == 2_948_118
+    assert sum(parameter.numel() for parameter in model.parameters()) == 2_949_539
 
 
 def test_strength_zero_leaves_the_photo(model, images):
@@ -75,6 +75,17 @@ def test_a_row_does_not_depend_on_its_neighbours(model, images):
         for row in range(3):
             alone = model(images[row : row + 1], strength[row : row + 1], style[row : row + 1])
             assert (together[row].int() - alone[0].int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_pen_answers_to_dark_lines(upright):
+    """An untrained pen answers strongly on a dark line of either direction, not beside it, not on plain paper."""
+    sheet = torch.ones(1, 3, 41, 41)
+    sheet[..., 20:22] = -1
+    sheet = sheet if upright else sheet.transpose(2, 3)
+    answer = Pen()(sheet)[0, 0]
+    on, beside = (answer[20, 20], answer[20, 8]) if upright else (answer[20, 20], answer[8, 20])
+    assert on > 2 and abs(beside) < 0.05 and Pen()(torch.ones(1, 3, 41, 41)).abs().max() < 1e-5
 
 
 def test_output_is_uint8_of_the_same_shape(model, images):
