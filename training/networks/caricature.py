@@ -118,7 +118,7 @@ class Modulated(nn.Module):
 
 
 class Pen(nn.Module):
-    """Finds where a pen would go: picture [B, 3, H, W] -> response [B, 1, H, W], high on dark lines and dark sides of edges.
+    """Finds where a pen would go: picture [B, 3, H, W] -> response [B, 1, H, W], high on dark lines.
 
     The strongest of eight long difference-of-Gaussians filters, one per direction, at full resolution: lines stay as
     crisp as the photo's. The filters start as the classical ones (Kang et al. 2007) and are trained on.
