@@ -39,7 +39,8 @@ TRANSLATOR_GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 toy (uint8[batch,256,256,3] image, float[batch] strength, float[batch,2] style, float[batch] warmth)
     => (uint8[batch,256,256,3] image_out)
-<int64[4] row = {-1, 1, 1, 1}, int64[1] first = {0}, float two = {2.0}, float white = {255.0}, float black = {0.0}, float level = {20.0},
+<int64[4] row = {-1, 1, 1, 1}, int64[1] first = {0},
+ float two = {2.0}, float white = {255.0}, float black = {0.0}, float level = {20.0},
  float[1,1,1,3] red = {20.0, 0.0, 0.0}>
 {
     x = Cast<to = 1>(image)

@@ -36,7 +36,8 @@ def write(pairs, folder: Path) -> Path:
 def run_(tmp_path_factory):
     """A caricaturist trained for 20 steps on toy pairs: one photo and faces of few numbers."""
     folder = tmp_path_factory.mktemp("run")
-    image = cv2.cvtColor(cv2.imread(str(Path(__file__).parents[1] / "assets" / "person1-neutral.jpg")), cv2.COLOR_BGR2RGB)
+    asset = Path(__file__).parents[1] / "assets" / "person1-neutral.jpg"
+    image = cv2.cvtColor(cv2.imread(str(asset)), cv2.COLOR_BGR2RGB)
     random = np.random.default_rng(0)
     middle = random.uniform(70, 190, (68, 2))
     faces = middle + random.normal(0, 2, (60, 68, 2))
