@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.metrics.verification import Pairs, accuracy, all_pairs, bootstrap, roc
+from training.metrics.verification import Pairs, accuracy, all_pairs, bootstrap, impostor_threshold, roc
 
 SIMILARITY = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 SAME = np.array([True, True, False, True, False, False])
@@ -88,3 +88,10 @@ def test_the_interval_holds_the_figure_and_shrinks_with_people():
         assert found.low <= found.value <= found.high
     assert many.high - many.low < few.high - few.low
     assert f"{few:.3f}".count("..") == 1
+
+
+@pytest.mark.parametrize("far, accepted", [(0.0, 0), (0.1, 1), (0.25, 2), (1.0, 10)])
+def test_an_impostor_threshold_accepts_the_share_allowed(far, accepted):
+    """Of ten pairs of two people, at most the share asked for reaches the threshold."""
+    similarity = np.random.default_rng(0).permutation(10) / 10
+    assert (similarity >= impostor_threshold(similarity, far)).sum() == accepted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.data.recognition import Faces
-from training.metrics.verification import FARS, Interval, Pairs, Roc, accuracy, all_pairs, bootstrap, roc
+from training.metrics.verification import FARS, Interval, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold
 
 CALIBRATION = ("faces-id", "landmarks68", "congress256")  # tests/london256 is left to check the thresholds on
 
@@ -67,15 +67,13 @@ def figures(similarity: np.ndarray, pairs: Pairs, persons: np.ndarray) -> Figure
     )
 
 
-def thresholds(groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """False-accept rate ("0.01") -> cosine, over the (similarity, same) of several populations of equal weight.
+def thresholds(populations_of_impostors: Sequence[np.ndarray]) -> dict[str, float]:
+    """False-accept rate ("0.01") -> the cosine at which none of these populations has a higher rate.
 
-    Pairs of two people count within their population only: people of one sort are mistaken for each other more often
-    than strangers from two albums.
+    Each array holds the similarities of pairs of two people. Populations are kept apart, since people of one sort,
+    portrayed alike, are mistaken for each other more often than strangers from two albums.
     """
-    similarity, same = (np.concatenate(column) for column in zip(*groups, strict=True))
-    curve = roc(similarity, same, np.concatenate([np.full(len(kind), 1 / (~kind).sum()) for _, kind in groups]))
-    return {f"{far:g}": round(curve.at(far)[1], 4) for far in FARS}
+    return {f"{far:g}": max(impostor_threshold(each, far) for each in populations_of_impostors) for far in FARS}
 
 
 def table(embed: Embed, faces: Faces) -> str:
@@ -117,7 +115,8 @@ def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
     """`thresholds` over the populations of CALIBRATION."""
     found = populations(faces)
-    return thresholds([_scored(embed, found[name]) for name in CALIBRATION])
+    scored = [_scored(embed, found[name]) for name in CALIBRATION]
+    return thresholds([similarity[~same] for similarity, same in scored])
 
 
 def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:

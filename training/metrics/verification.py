@@ -76,6 +76,13 @@ def roc(similarity: np.ndarray, same: np.ndarray, weights: np.ndarray | None = N
     return Roc(np.append(nothing, similarity[last_of_its_value]), far, tar)
 
 
+def impostor_threshold(similarity: np.ndarray, far: float) -> float:
+    """The lowest threshold that accepts no more than the share `far` of these pairs of two people."""
+    falling = np.sort(similarity.astype(float))[::-1]
+    accepted = int(far * len(falling) + 1e-9)
+    return float(np.nextafter(falling[accepted], np.inf)) if accepted < len(falling) else float(falling[-1])
+
+
 def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: int = 0) -> float:
     """Mean accuracy over folds, each at the threshold that is best on the others; as many pairs of each kind.
 
