@@ -4,7 +4,6 @@ The landmarks come from dlib's 68-point network, which is a label-maker here and
 """
 
 import csv
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import typer
 
 from export.alignment import SQUARE_256, Template, apply, cut, similarity
-from training.data import set_aside
+from training.data import dlib_networks, set_aside
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 NOSE_TIP, MOUTH_LEFT, MOUTH_RIGHT = 30, 48, 54
@@ -71,12 +70,8 @@ class Landmarker:
     """dlib's face detector and 68-point network: float64 [68, 2] in pixels of the picture, or None without a face."""
 
     def __init__(self) -> None:
-        package = importlib.util.find_spec("face_recognition_models")
-        if package is None or package.origin is None:
-            raise ModuleNotFoundError("the 68-point network is in face_recognition_models: install likeness[training]")
-        weights = Path(package.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
         self.detector = dlib.get_frontal_face_detector()
-        self.shape = dlib.shape_predictor(str(weights))
+        self.shape = dlib_networks.landmarks68()
 
     def parts(self, image: np.ndarray) -> "dlib.full_object_detection | None":
         """dlib's own landmarks of the largest face."""

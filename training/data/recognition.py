@@ -9,7 +9,6 @@ the jitter of training) and asks dlib's recogniser, the teacher, for its descrip
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ import dlib
 import numpy as np
 
 from export.alignment import SPHEREFACE, Template, cut, similarity
-from training.data import set_aside
+from training.data import dlib_networks, set_aside
 from training.data.portraits import Landmarker, five_points
 
 MARGIN = 16  # pixels around the 96 x 112 frame
@@ -101,12 +100,8 @@ class Teacher:
     """dlib's recogniser (public domain): a photo and its five points [5, 2] -> the 150 x 150 chip -> 128 numbers."""
 
     def __init__(self) -> None:
-        package = importlib.util.find_spec("face_recognition_models")
-        if package is None or package.origin is None:
-            raise ModuleNotFoundError("dlib's recogniser is in face_recognition_models: install likeness[training]")
-        folder = Path(package.origin).parent / "models"
-        self.shape = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-        self.network = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
+        self.shape = dlib_networks.landmarks68()
+        self.network = dlib_networks.recogniser()
 
     def chip(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
         """The face as dlib's network wants it, by 68 points of dlib's own in the box that the five points imply."""

@@ -16,7 +16,6 @@ aligned crop or the whole picture. Prints one JSON line:
     sharpness    mean absolute Laplacian of the outputs, levels of 255
 """
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,12 +23,12 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
-import dlib
 import numpy as np
 import typer
 from PIL import Image, ImageOps
 
 from export.alignment import invert, similarity
+from training.data import dlib_networks
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -52,12 +51,8 @@ class Judge:
     """dlib's detector, 68-point network and recogniser."""
 
     def __init__(self) -> None:
-        package = importlib.util.find_spec("face_recognition_models")
-        if package is None or package.origin is None:
-            raise ModuleNotFoundError("dlib's networks are in face_recognition_models: install likeness[training]")
-        weights = Path(package.origin).parent / "models" / "dlib_face_recognition_resnet_model_v1.dat"
         self.landmarker = Landmarker()
-        self.recogniser = dlib.face_recognition_model_v1(str(weights))
+        self.recogniser = dlib_networks.recogniser()
 
     def face(self, image: np.ndarray) -> Face | None:
         """The largest face of a picture, or None."""

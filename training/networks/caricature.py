@@ -224,6 +224,14 @@ class Caricaturist(nn.Module):
         return levels.permute(0, 2, 3, 1).to(torch.uint8)
 
 
+def from_state(state: dict[str, Tensor]) -> Caricaturist:
+    """The caricaturist with the weights that `export.weights` reads out of its file, in eval mode."""
+    model = Caricaturist()
+    counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
+    model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
+    return model.eval()
+
+
 def picture(image: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] to float [B, 3, H, W] in -1..1."""
     return image.permute(0, 3, 1, 2).float() / 127.5 - 1

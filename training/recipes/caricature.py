@@ -225,7 +225,7 @@ def export(run: Folder, packed: Folder, models: Folder, version: int = 1) -> Non
     provenance = {"recipe": "training/recipes/caricature.py", **stages}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        written = export_model(assembled(run), contract(provenance), path, example)
+        written = export_model(assembled(run), contract(provenance), path, example, float16=True)
         publish(models, "caricature", version, {"model.onnx": path})
     typer.echo(f"caricature/{version}: deviations {dict(written.parity)}")
 
