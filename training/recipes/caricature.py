@@ -43,7 +43,7 @@ from training.metrics.judge import sheet as contact_sheet
 from training.networks.caricature import Caricaturist, WarpHead, eased, picture
 
 WARP = Stage(name="warp", images=132_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)
-PAINT = Stage(name="paint", images=42_000, batch=3, rate=1.2e-3, half_life=1_500, every=3_000)
+PAINT = Stage(name="paint", images=33_000, batch=3, rate=1.2e-3, half_life=1_500, every=3_000)
 SHAPE = ("image", "landmarks", "displacement", "field")
 DRAWING = ("photo", "style", "drawing")
 SET_APART = 400  # the last pairs are for the reports alone
