@@ -31,7 +31,7 @@ def main(
     with running_service() as client:
 
         def drawing(photo: Path, value: str) -> Image.Image:
-            upload = {"content": photo.read_bytes(), "headers": {"accept": "image/png"}}
+            upload = {"files": {"image": photo.read_bytes()}, "headers": {"accept": "image/png"}}
             answer, _ = timed(client, "/translate", params=fixed | {key: value}, **upload)
             return Image.open(BytesIO(answer.content))
 
