@@ -41,7 +41,8 @@ def test_the_demo_draws_and_verifies_its_photo():
     """The script ends well, writes the picture, and prints where it is, the identity score and the timings."""
     done = subprocess.run([sys.executable, "demo/run.py"], cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr
-    assert Image.open(run.RESULT).size == (512, 256)
+    with Image.open(run.RESULT) as picture:
+        assert picture.size == (512, 256)
     assert str(run.RESULT) in done.stdout
     assert "the same person: similarity" in done.stdout
     assert re.search(r"translate \d+ ms, verify \d+ ms", done.stdout)

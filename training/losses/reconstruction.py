@@ -1,6 +1,5 @@
 """How far a picture is from the one it should be: colour, edges, fine lines."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,10 +35,3 @@ def landmark_error(displacement: Tensor, landmarks: Tensor, target: Tensor) -> T
     """
     at = F.grid_sample(displacement, target[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)
     return (at[..., 0].transpose(1, 2) - (landmarks - target)).abs().sum(-1)
-
-
-def explained(displacement: Tensor, landmarks: Tensor, target: Tensor) -> Tensor:
-    """Share of the landmarks' wanted displacement energy that a field reaches: 1 - residual / wanted."""
-    at = F.grid_sample(displacement, target[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)
-    wanted = landmarks - target
-    return 1 - (at[..., 0].transpose(1, 2) - wanted).square().sum() / torch.clamp(wanted.square().sum(), min=1e-12)

@@ -1,0 +1,25 @@
+"""Figures of a warp on known fields."""
+
+import pytest
+import torch
+
+from training.metrics.warp import explained, folded
+
+LANDMARKS = torch.tensor([[[0.0, 0.0], [0.3, -0.4]]])
+TARGET = LANDMARKS + torch.tensor([0.1, 0.0])
+
+
+@pytest.mark.parametrize("shift, share", [(0.0, 0.0), (-0.1, 1.0), (-0.05, 0.75), (0.1, -3.0)])
+def test_a_uniform_shift_explains_what_it_reaches(shift, share):
+    """The whole way explains all, half of it three quarters of the energy, the wrong way less than nothing."""
+    field = torch.zeros(1, 2, 32, 32)
+    field[:, 0] = shift
+    assert explained(field, LANDMARKS, TARGET) == pytest.approx(share, abs=1e-5)
+
+
+def test_folds_are_counted():
+    """The identity has none; a field that runs against x faster than x itself folds everywhere."""
+    field = torch.zeros(1, 2, 16, 16)
+    assert folded(field) == 0
+    field[:, 0] = -1.5 * torch.arange(16) * 2 / 16
+    assert folded(field) == 1

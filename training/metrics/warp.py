@@ -1,0 +1,24 @@
+"""How well a backward displacement field [B, 2, H, W] (units of half the frame) does what a caricaturist wants."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def explained(displacement: Tensor, landmarks: Tensor, target: Tensor) -> float:
+    """Share of the wanted energy of landmarks [B, N, 2] that the field reaches: 1 - residual / wanted.
+
+    A face's landmark should appear at `target`, so at `target` the field must point back to `landmarks`.
+    """
+    at = F.grid_sample(displacement, target[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)
+    wanted = landmarks - target
+    return float(1 - (at[..., 0].transpose(1, 2) - wanted).square().sum() / wanted.square().sum())
+
+
+def folded(displacement: Tensor) -> float:
+    """Share of cells in which the map turns over: those with a Jacobian of zero or less."""
+    height, width = displacement.shape[2:]
+    y, x = torch.meshgrid(torch.arange(height) * 2 / height, torch.arange(width) * 2 / width, indexing="ij")
+    place = torch.stack([x, y]) + displacement
+    across, down = place[:, :, :-1, 1:] - place[:, :, :-1, :-1], place[:, :, 1:, :-1] - place[:, :, :-1, :-1]
+    return float((across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0] <= 0).float().mean())
