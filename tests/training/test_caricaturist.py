@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from export.alignment import apply, similarity
-from training.data.caricaturist import FACTOR, TILT_SHARE, ease, flow, frame_anchors, mirrored, spline
+from training.data.caricaturist import (
+    FACTOR,
+    TILT_SHARE,
+    artists_slope,
+    ease,
+    flow,
+    frame_anchors,
+    mirrored,
+    spline,
+)
 from training.data.pairs import cell_centres, resampled
 from training.data.portraits import MIRROR
 
@@ -100,3 +109,11 @@ def test_the_spline_passes_near_its_knots_and_is_exact_for_an_affine_field():
     motion = np.array([[0.1, 0.02], [-0.03, 0.2]])
     at = np.random.default_rng(1).uniform(0, 255, (50, 2))
     assert np.allclose(spline(knots, knots @ motion + 3, at, 256), at @ motion + 3, atol=1e-6)
+
+
+def test_artists_who_double_every_deviation_have_slope_one(space, faces):
+    """Faces moved as far again from the mean give a slope of one; untouched faces give zero."""
+    framed = np.stack([apply(similarity(face, space.mean), face) for face in faces[:30]])
+    doubled = space.mean + 2 * (framed - space.mean)
+    assert artists_slope(space, framed, framed) == pytest.approx(0, abs=1e-9)
+    assert artists_slope(space, framed, doubled) == pytest.approx(1, abs=0.1)

@@ -85,6 +85,14 @@ def habit(before: np.ndarray, after: np.ndarray, mean: np.ndarray, side: int = 2
     return (move + mirrored(move[None] + mean, side)[0] - mean) / 2
 
 
+def artists_slope(space: FaceSpace, before: np.ndarray, after: np.ndarray) -> float:
+    """Slope of the artists' moves on the deviations of the faces [M, 68, 2], both less their means: 1 would double."""
+    deviations = np.stack([apply(similarity(face, space.mean), face) - space.mean for face in before])
+    moves = np.stack([apply(similarity(face, space.mean), face) - space.mean for face in after]) - deviations
+    deviations, moves = deviations - deviations.mean(0), moves - moves.mean(0)
+    return float((deviations * moves).sum() / (deviations * deviations).sum())
+
+
 def calm_mouth(deviation: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """The deviation [68, 2] with the mouth's own shape damped; its place, width and slant stay."""
     mouth = slice(48, 68)

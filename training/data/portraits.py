@@ -131,7 +131,7 @@ def gather(photos: Iterator[tuple[str, Path]]) -> Portraits:
 def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks float32 [N, 68, 2] of the AutoToon photos and of what artists made of them, in the translator's frame.
 
-    Read off the pictures themselves: the published 32 x 32 warps overshoot them about twofold.
+    Read off the pictures themselves, which the published 32 x 32 warps do not reproduce.
     """
     folder = root / "geometry" / "artist-warps"
     landmarker = Landmarker()

@@ -33,7 +33,7 @@ from export.parity import open_session
 from export.repository import Repository, publish
 from export.to_onnx import export_model
 from export.weights import load_state
-from training.data.caricaturist import FaceSpace
+from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.painter import STYLE_SIZE, STYLES
 from training.data.painter import paint as painted
 from training.data.pairs import SIDE, exaggerated
@@ -242,14 +242,17 @@ def evaluate(
 ) -> None:
     """Judge the exported model on the 100 people set aside: every strength in the default look, then every look.
 
-    The first line is about the warp alone; the last is what the procedural caricaturist reaches on the same photos with
-    their true landmarks.
+    The first two lines are about the warp and about the artists; the last is what the procedural caricaturist reaches
+    on the same photos with their true landmarks.
     """
     people, space, judge = Portraits.load(packed / "set-aside.npz"), FaceSpace.load(packed), Judge()
     entry = Repository(models).resolve("caricature", version)
     session = open_session((entry.folder / "model.onnx").read_bytes())
     agreed = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, str(entry.folder))
     typer.echo(json.dumps(warp_figures(from_state(load_state(entry.path("model.onnx"))), people, space)))
+    with np.load(packed / "artists.npz") as artists:
+        slope = artists_slope(space, artists["before"], artists["after"])
+    typer.echo(json.dumps({"slope of the artists' moves on the deviation": round(slope, 3)}))
     photos = [judge.face(photo) for photo in people.images]
 
     def show(label: str, drawings: list[np.ndarray]) -> None:
