@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from training.networks.caricature import Caricaturist, Flow, Pen, eased, identity, picture
 
@@ -30,6 +31,13 @@ def images():
 def test_size(model):
     """At most 4 M parameters."""
     assert sum(parameter.numel() for parameter in model.parameters()) == 2_949_539
+
+
+def test_work():
+    """At most 6 GMAC a face."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        Caricaturist().eval()(torch.zeros(1, 256, 256, 3, dtype=torch.uint8), torch.ones(1), torch.zeros(1, 6))
+    assert counter.get_total_flops() / 2 == pytest.approx(1.98e9, rel=0.01)
 
 
 def test_strength_zero_leaves_the_photo(model, images):
