@@ -9,7 +9,7 @@ COPY export export
 COPY service service
 COPY training training
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[cpu]'
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[cpu,tracing]'
 
 # ONNX Runtime's wheel for GPUs wants CUDA 13 and cuDNN 9, which this image has.
 FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS gpu
@@ -22,7 +22,7 @@ COPY export export
 COPY service service
 COPY training training
 RUN python3 -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[gpu]'
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[gpu,tracing]'
 COPY models models
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can see that it is not root.

@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(BIN)/likeness ## install, start the service, draw and verify the example photo
@@ -21,14 +21,22 @@ serve: $(BIN)/likeness ## start the service on port 8000
 test: .venv/training ## install all that the tests need (torch too), run them
 	$(BIN)/python -m pytest
 
+.PHONY: test-full
+test-full: .venv/training ## the tests that take minutes too
+	$(BIN)/python -m pytest -m ""
+
 .PHONY: lint
 lint: .venv/training ## style, and strict types of service/ and export/
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: .venv/dev ## measure the service beside the raw loop, into benchmarks/results/
-	$(BIN)/python -m benchmarks.service
+bench: .venv/dev ## measure the service beside a peer and the raw loop, into benchmarks/results/: 20 minutes
+	$(BIN)/python -m benchmarks.compare --quick
+
+.PHONY: bench-full
+bench-full: .venv/dev ## beside all peers, in hours; goes on where it was interrupted
+	$(BIN)/python -m benchmarks.compare
 
 $(BIN)/likeness: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -72,6 +72,14 @@ class Control:
             raise ControlError(self.name, f"outside {self.range}")
         return value
 
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A value from all over the range: uniform if it is closed, else N(0, 1) within it."""
+        if self.low is None or self.high is None:
+            drawn = np.clip(rng.standard_normal(self.shape), self.low, self.high)
+        else:
+            drawn = rng.uniform(self.low, self.high, self.shape)
+        return np.asarray(drawn, np.float32)
+
     @property
     def range(self) -> str:
         """The range as people write it, e.g. "0..3"."""

@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from export.contract import Contract, Control
+from export.contract import Contract
 
 BATCHES = (1, 2, 5)
 ROWS = max(BATCHES)
@@ -33,14 +33,14 @@ def draw_feed(contract: Contract, rows: int = ROWS, seed: int = 0) -> dict[str, 
         shape = (rows, contract.template.height, contract.template.width, 3)
         feed["image"] = rng.integers(0, 256, shape, dtype=np.uint8)
     for control in contract.controls:
-        feed[control.name] = _draw(control, rows, rng)
+        feed[control.name] = np.stack([control.draw(rng) for _ in range(rows)])
     return feed
 
 
-def open_session(model: bytes) -> onnxruntime.InferenceSession:
-    """The model on one thread of the CPU."""
+def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """The model on that many threads of the CPU."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -78,12 +78,3 @@ def _deviation(left: NDArray[Any], right: NDArray[Any]) -> float:
     if left.shape != right.shape:
         raise ParityError(f"an output of shape {left.shape} instead of {right.shape}")
     return float(np.abs(left - right).max())
-
-
-def _draw(control: Control, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    shape = (rows, *control.shape)
-    if control.low is None or control.high is None:
-        drawn = np.clip(rng.standard_normal(shape), control.low, control.high)
-    else:
-        drawn = rng.uniform(control.low, control.high, shape)
-    return np.asarray(drawn, np.float32)

@@ -2,6 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+import export as export  # before ONNX Runtime is: it turns its telemetry off
+
 try:
     __version__ = version("likeness")
 except PackageNotFoundError:  # run from a source tree that is not installed

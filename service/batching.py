@@ -1,184 +1,294 @@
-"""Between requests and a model: a bounded queue that one thread empties in batches.
+"""Between requests and devices: lanes, whose executors take the work that is due next as soon as they are free.
 
-A lane knows nothing of HTTP, photos or ONNX. A scheduler of another kind goes here, behind `Lane.submit`.
+A lane knows nothing of HTTP, photos or ONNX; which work is due, how much of it together and what is refused is decided
+by `policy`. All methods may be called from any thread.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from threading import Lock, Thread
+from typing import Generic, Protocol, TypeVar
 
-from service.errors import DeadlineExceeded, Draining, Overloaded
+from service import policy
+from service.cancellation import Cancellation
+from service.errors import ClientClosed, DeadlineExceeded, Draining, LikenessError, Overloaded
+from service.policy import Costs, Priority, Ticket
 
-Row = TypeVar("Row")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+ARRIVAL_MEMORY = 0.9  # weight of the past in the running mean of the time between two arrivals
 
 
 class LaneObserver(Protocol):
-    """Who is told what happens in a lane."""
+    """Who is told what happens in a lane; called from any thread."""
 
-    def queued(self, lane: str, depth: int) -> None:
-        """The number of waiting rows changed."""
+    def queued(self, lane: str, depth: int, wait: float) -> None:
+        """The queue changed: rows waiting, predicted seconds until new interactive work would start."""
 
-    def waited(self, lane: str, seconds: float) -> None:
+    def waited(self, lane: str, priority: str, seconds: float) -> None:
         """A row left the queue to be run."""
 
-    def ran(self, lane: str, rows: int, seconds: float) -> None:
-        """A batch was run."""
+    def ran(self, lane: str, rows: int, bucket: int, seconds: float) -> None:
+        """One run of a model: rows that were wanted, rows that were run."""
+
+    def shed(self, reason: str) -> None:
+        """Work was refused at arrival."""
+
+    def cancelled(self, stage: str) -> None:
+        """Work was let go because its client had left."""
+
+    def expired(self, stage: str) -> None:
+        """Work was let go because its deadline had passed."""
+
+    def worked(self, seconds: float, wasted: bool) -> None:
+        """An executor spent seconds on a request; wasted: after its client had left."""
 
 
 class Unobserved:
     """Nobody is told."""
 
-    def queued(self, lane: str, depth: int) -> None: ...
-    def waited(self, lane: str, seconds: float) -> None: ...
-    def ran(self, lane: str, rows: int, seconds: float) -> None: ...
+    def queued(self, lane: str, depth: int, wait: float) -> None: ...
+    def waited(self, lane: str, priority: str, seconds: float) -> None: ...
+    def ran(self, lane: str, rows: int, bucket: int, seconds: float) -> None: ...
+    def shed(self, reason: str) -> None: ...
+    def cancelled(self, stage: str) -> None: ...
+    def expired(self, stage: str) -> None: ...
+    def worked(self, seconds: float, wasted: bool) -> None: ...
 
 
 @dataclass(eq=False)
-class _Job(Generic[Row, Result]):
-    row: Row
-    deadline: float  # of time.monotonic()
-    future: asyncio.Future[Result]
-    arrived: float = field(default_factory=time.monotonic)
+class Job(Generic[Item, Result]):
+    """An item in a lane, and where its result goes."""
+
+    item: Item
+    ticket: Ticket
+    cancellation: Cancellation
+    future: Future[Result] = field(default_factory=Future)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its result is not wanted any more."""
+        now = time.monotonic()
+        late = now > self.cancellation.deadline or policy.hopeless(self.ticket, now)
+        return self.cancellation.cancelled or late
 
 
-class Lane(Generic[Row, Result]):
-    """One model's queue and the one thread that runs it.
+class _Bell:
+    """Wakes one sleeping thread, once for each ring."""
 
-    The thread takes what waits, up to `max_batch` rows, as soon as it is free: nothing waits for a batch to fill.
-    Rows whose client has gone or whose deadline has passed are skipped. Must be used from one event loop.
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        """The thread that waits, or will wait next, goes on."""
+        self._lock.release()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether it rang before `seconds` were over; None: as long as it takes."""
+        return self._lock.acquire(timeout=-1 if seconds is None else seconds)
+
+
+class Lane(Generic[Item, Result]):
+    """The queue in front of one device and the threads that run it.
+
+    An executor that is free takes the batch that is due; nothing waits for a window to pass or is polled. What was
+    cancelled or has expired is dropped when it is seen, never run.
     """
 
     def __init__(
         self,
         name: str,
-        run: Callable[[Sequence[Row]], Sequence[Result]],
+        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result]],
         *,
+        costs: Costs,
         capacity: int,
-        max_batch: int,
+        executors: int = 1,
         observer: LaneObserver | None = None,
     ) -> None:
-        """`run` gets 1..max_batch rows in the lane's thread and returns as many results in the same order."""
+        """`run` gets 1..max(costs.seconds) jobs in an executor's thread and returns as many results in their order."""
         self.name = name
+        self.costs = costs
+        self.executors = executors
         self._run = run
         self._capacity = capacity
-        self._max_batch = max_batch
         self._observer = observer or Unobserved()
-        self._queue: deque[_Job[Row, Result]] = deque()
-        self._arrival = asyncio.Event()
+        self._queue: list[Job[Item, Result]] = []
+        self._running: dict[int, float] = {}  # executor -> when it will be free, as predicted
+        self._served: dict[str, float] = {}
+        self._gap = 0.0  # mean seconds between two arrivals
+        self._last_arrival = 0.0
         self._closing = False
-        self._seconds_per_row = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{name}")
-        self._owner = asyncio.create_task(self._serve(), name=f"lane-{name}")
+        self._lock = Lock()
+        self._bells = [_Bell() for _ in range(executors)]
+        self._asleep: list[_Bell] = []
+        self._threads = [
+            Thread(target=self._serve, args=(number,), name=f"{name}-{number}", daemon=True)
+            for number in range(executors)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    async def submit(self, rows: Sequence[Row], *, seconds: float = math.inf) -> list[Result]:
-        """The results of `rows`, which are admitted all or none; they may be run in different batches.
+    def submit(self, item: Item, ticket: Ticket, cancellation: Cancellation) -> Job[Item, Result]:
+        """Queue the item. Raises Overloaded if the queue is full and Draining after `close`.
 
-        Raises Overloaded if they do not fit the queue, DeadlineExceeded if they waited longer than `seconds`,
-        Draining after `close`, or whatever the model raised. Cancelling the call withdraws what still waits.
+        The job's future gets the result, what the device raised, ClientClosed or DeadlineExceeded. What was begun is
+        always let in: turning it away would waste what was spent on it.
         """
+        job = Job[Item, Result](item, ticket, cancellation)
+        with self._lock:
+            if ticket.priority is not Priority.BEGUN:
+                self._refuse_if_full(ticket)
+            self._note_arrival(ticket.arrived)
+            self._queue.append(job)
+            self._report()
+            bell = self._asleep.pop() if self._asleep else None  # who slept last: what it needs is still in its cache
+        if bell:
+            bell.ring()
+        return job
+
+    def predicted_wait(self, priority: Priority = Priority.INTERACTIVE) -> float:
+        """Seconds until work that comes now would start."""
+        with self._lock:
+            return self._wait(priority)
+
+    def alone(self, costs: Costs) -> bool:
+        """Asked by work that runs in one of the executors: may it use every core for one row?"""
+        with self._lock:
+            idle = self.executors - len(self._running)
+            return policy.wide(idle, self.executors, len(self._queue), costs)
+
+    @property
+    def idle(self) -> int:
+        """Executors that would start new work at once."""
+        with self._lock:
+            return max(0, self.executors - len(self._running) - len(self._queue))
+
+    def close(self) -> None:
+        """Finish what is in the queue, refuse what comes, let the threads go. Blocks."""
+        with self._lock:
+            self._closing = True
+            asleep, self._asleep = self._asleep, []
+        for bell in asleep:
+            bell.ring()
+        for thread in self._threads:
+            thread.join()
+
+    def _refuse_if_full(self, ticket: Ticket) -> None:
         if self._closing:
+            self._observer.shed("draining")
             raise Draining("the service is shutting down")
-        if len(self._queue) + len(rows) > self._capacity:
-            self._queue = deque(job for job in self._queue if not job.future.done())
-        if len(self._queue) + len(rows) > self._capacity:
-            raise Overloaded(f"{self.name} has {len(self._queue)} faces waiting", retry_after=self._predicted_wait())
-        loop = asyncio.get_running_loop()
-        jobs = [_Job[Row, Result](row, time.monotonic() + seconds, loop.create_future()) for row in rows]
-        self._queue.extend(jobs)
-        self._observer.queued(self.name, len(self._queue))
-        self._arrival.set()
-        try:
-            return await asyncio.gather(*(job.future for job in jobs))
-        finally:
-            for job in jobs:  # one failed or the caller has gone: nobody wants the rest
-                job.future.cancel()
+        if len(self._queue) >= self._capacity and sum(not job.is_dead for job in self._queue) >= self._capacity:
+            self._observer.shed("queue-full")
+            wait = self._wait(ticket.priority)
+            raise Overloaded(f"{len(self._queue)} wait for {self.name}", retry_after=policy.retry_after(wait, 0, 0))
 
-    async def close(self) -> None:
-        """Finish what was admitted, refuse what comes, and let the thread go."""
-        self._closing = True
-        self._arrival.set()
-        await self._owner
-        self._thread.shutdown()
+    def _note_arrival(self, now: float) -> None:
+        if self._last_arrival:
+            self._gap = ARRIVAL_MEMORY * self._gap + (1 - ARRIVAL_MEMORY) * max(0.0, now - self._last_arrival)
+        self._last_arrival = now
 
-    async def _serve(self) -> None:
-        while True:
-            if jobs := self._take():
-                await self._settle(jobs)
-            elif self._closing:
-                return
-            else:
-                self._arrival.clear()
-                await self._arrival.wait()
-
-    def _take(self) -> list[_Job[Row, Result]]:
-        """The next batch: the oldest rows that somebody still waits for."""
-        jobs: list[_Job[Row, Result]] = []
+    def _wait(self, priority: Priority) -> float:
         now = time.monotonic()
-        while self._queue and len(jobs) < self._max_batch:
-            job = self._queue.popleft()
-            if job.future.done():
-                continue
-            if now > job.deadline:
-                job.future.set_exception(DeadlineExceeded(f"waited too long for {self.name}"))
-                continue
-            self._observer.waited(self.name, now - job.arrived)
-            jobs.append(job)
-        self._observer.queued(self.name, len(self._queue))
-        return jobs
+        ahead = [job.ticket for job in self._queue if not job.is_dead]
+        return policy.predicted_wait(
+            ahead, [max(0.0, free - now) for free in self._running.values()], self.executors, priority
+        )
 
-    async def _settle(self, jobs: Sequence[_Job[Row, Result]]) -> None:
+    def _report(self) -> None:
+        self._observer.queued(self.name, len(self._queue), self._wait(Priority.INTERACTIVE))
+
+    # In the executors' threads
+
+    def _serve(self, number: int) -> None:
+        while jobs := self._next(number):
+            self._execute(jobs)
+            with self._lock:
+                del self._running[number]
+                self._report()
+
+    def _next(self, number: int) -> list[Job[Item, Result]]:
+        """The batch that is due, once there is one; empty when the lane is closed and drained."""
+        while True:
+            with self._lock:
+                dead, patience = self._sweep(), self._patience()
+                if self._queue and not dead and not patience:
+                    due = self._due()
+                    self._start(number, due)
+                    return due
+                if not dead:
+                    if self._closing and not self._queue:
+                        return []
+                    self._asleep.append(self._bells[number])
+            for job in dead:  # out of the lock: a future runs its callbacks here
+                self._let_go(job)
+            if not dead:
+                self._sleep(self._bells[number], patience)
+
+    def _sleep(self, bell: _Bell, seconds: float) -> None:
+        """Until the bell rings, or `seconds` are over if they are not 0."""
+        if not bell.wait(seconds or None):
+            with self._lock:
+                if bell in self._asleep:
+                    self._asleep.remove(bell)
+                    return
+            bell.wait(None)  # it is being rung
+
+    def _sweep(self) -> list[Job[Item, Result]]:
+        """Take the dead out of the queue."""
+        dead = [job for job in self._queue if job.is_dead]
+        if dead:
+            self._queue = [job for job in self._queue if job not in dead]
+            self._report()
+        return dead
+
+    def _due(self) -> list[Job[Item, Result]]:
+        """Take the next batch out of the queue."""
+        indices = policy.order([job.ticket for job in self._queue], self._served)
+        due = [self._queue[index] for index in indices[: policy.batch(len(indices), self.costs)]]
+        self._queue = [job for job in self._queue if job not in due]
+        return due
+
+    def _patience(self) -> float:
+        """Seconds, counted from the last arrival, that waiting for one more row still pays; 0: none."""
+        if len(self.costs.seconds) == 1 or not self._queue or not self._gap or self._closing:
+            return 0.0
+        worth = policy.patience(len(self._queue), 1 / self._gap, self.costs)
+        return max(0.0, self._last_arrival + worth - time.monotonic())
+
+    def _start(self, number: int, jobs: Sequence[Job[Item, Result]]) -> None:
+        now = time.monotonic()
+        self._running[number] = now + sum(job.ticket.cost for job in jobs)  # costs of rows are those of full batches
+        for job in jobs:
+            self._served = policy.charge(self._served, job.ticket, {each.ticket.key for each in self._queue})
+            self._observer.waited(self.name, job.ticket.priority.name.lower(), now - job.ticket.arrived)
+        self._report()
+
+    def _execute(self, jobs: Sequence[Job[Item, Result]]) -> None:
         """Run one batch and hand out what came of it; if it fails, each row is tried alone."""
-        started = time.monotonic()
-        loop = asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(self._thread, self._run, [job.row for job in jobs])
-            outcomes = list(zip(jobs, results, strict=True))
+            outcomes = list(zip(jobs, self._run(jobs), strict=True))
         except Exception as error:
-            if len(jobs) > 1:
-                for job in jobs:
-                    await self._settle([job])
-            elif not jobs[0].future.done():
+            if len(jobs) == 1:
                 jobs[0].future.set_exception(error)
+            else:
+                for job in jobs:
+                    self._execute([job])
             return
         for job, result in outcomes:
-            if not job.future.done():  # its client may have gone while the batch ran
-                job.future.set_result(result)
-        self._learn(len(jobs), time.monotonic() - started)
+            job.future.set_result(result)
 
-    def _learn(self, rows: int, seconds: float) -> None:
-        """A running mean of what a row costs, for Retry-After."""
-        self._observer.ran(self.name, rows, seconds)
-        cost = seconds / rows
-        self._seconds_per_row = cost if not self._seconds_per_row else 0.9 * self._seconds_per_row + 0.1 * cost
-
-    def _predicted_wait(self) -> int:
-        """Whole seconds, at least one, until what waits now is done."""
-        return max(1, math.ceil(len(self._queue) * self._seconds_per_row))
-
-
-class Admission:
-    """At most `limit` requests at a time: what bounds the memory of bodies and decoded pictures."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._inside = 0
-
-    def __enter__(self) -> Self:
-        if self._inside >= self._limit:
-            raise Overloaded(f"{self._inside} requests are in flight")
-        self._inside += 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inside -= 1
+    def _let_go(self, job: Job[Item, Result]) -> None:
+        error: LikenessError
+        if job.cancellation.cancelled:
+            self._observer.cancelled(job.cancellation.stage)
+            error = ClientClosed("the client went away")
+        else:
+            self._observer.expired(job.cancellation.stage)
+            error = DeadlineExceeded(f"waited too long for {self.name}")
+        job.future.set_exception(error)

@@ -73,20 +73,76 @@ class TooManyFaces(LikenessError):
     """More faces than the service draws in one request."""
 
 
+class TooManyItems(LikenessError):
+    """More pictures than the service draws in one batch or job."""
+
+
+class JobsOff(LikenessError):
+    """This service takes no jobs."""
+
+
+class JobNotFound(LikenessError):
+    """No job or item of that id: there never was, it is over, or it is another client's."""
+
+
+class JobConflict(LikenessError):
+    """An Idempotency-Key that made a job of another content."""
+
+
 class ModelNotFound(LikenessError):
     """No served model of that name can do what is asked."""
+
+
+class ModelControlOff(LikenessError):
+    """Models are loaded and unloaded by nobody's request here."""
+
+
+class ModelKept(LikenessError):
+    """A model that the service does not do without."""
+
+
+class ModelTooLarge(LikenessError):
+    """A model that does not fit into the memory for models, whatever is unloaded for it."""
 
 
 class NotAcceptable(LikenessError):
     """The Accept header leaves nothing that the answer can be."""
 
 
-class Overloaded(LikenessError):
-    """Too much waits already; `retry_after` is in seconds."""
+class Unauthenticated(LikenessError):
+    """No API key, or none that the service knows."""
+
+
+class Forbidden(LikenessError):
+    """A client that is known and may not do this."""
+
+
+class UrlNotAllowed(LikenessError):
+    """A URL that the service does not fetch, or whose host has no public address."""
+
+
+class FetchFailed(LikenessError):
+    """A URL that may be fetched and gave no picture."""
+
+
+class ComeBack(LikenessError):
+    """What may well work after `retry_after` seconds."""
 
     def __init__(self, detail: str, *, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class ItemPending(ComeBack):
+    """An item of a job that is not done yet."""
+
+
+class QuotaExceeded(ComeBack):
+    """More requests than this client may make: its own doing, the service has room."""
+
+
+class Overloaded(ComeBack):
+    """Too much waits already."""
 
 
 class Draining(Overloaded):
@@ -95,6 +151,10 @@ class Draining(Overloaded):
 
 class ModelsLoading(Overloaded):
     """The models have not run their warm-up yet."""
+
+
+class ModelUnsound(ComeBack):
+    """A model that cannot be loaded: not the file that was published, or none that keeps its contract."""
 
 
 class DeadlineExceeded(LikenessError):
@@ -125,9 +185,17 @@ PROBLEMS: dict[type[Exception], Problem] = {
     AmbiguousBody: Problem(400, "ambiguous-body", "There is more than one picture"),
     EmptyBody: Problem(400, "empty-body", "There is no picture"),
     MalformedImage: Problem(400, "malformed-image", "The picture is truncated or corrupt"),
+    Unauthenticated: Problem(401, "unauthenticated", "There is no valid API key"),
+    Forbidden: Problem(403, "forbidden", "The API key does not allow this"),
+    ModelControlOff: Problem(403, "model-control-off", "Requests do not load and unload models here"),
     ModelNotFound: Problem(404, "model-not-found", "There is no such model"),
+    JobsOff: Problem(404, "jobs-off", "The service takes no jobs"),
+    JobNotFound: Problem(404, "job-not-found", "There is no such job"),
     NotAcceptable: Problem(406, "not-acceptable", "The answer cannot have an accepted type"),
+    ModelKept: Problem(409, "model-kept", "The service does not do without the model"),
     BodyTimeout: Problem(408, "body-timeout", "The body took too long to arrive"),
+    JobConflict: Problem(409, "job-conflict", "The key belongs to another job"),
+    ItemPending: Problem(409, "item-pending", "The item is not done yet"),
     BodyTooLarge: Problem(413, "body-too-large", "The body is too large"),
     UnsupportedBody: Problem(415, "unsupported-body-type", "The body is of an unsupported type"),
     UnsupportedImage: Problem(415, "unsupported-image-type", "This is no picture of a supported format"),
@@ -136,11 +204,18 @@ PROBLEMS: dict[type[Exception], Problem] = {
     NoFaceFound: Problem(422, "no-face-found", "There is no face in the picture"),
     FaceTooSmall: Problem(422, "face-too-small", "The face has too few pixels"),
     TooManyFaces: Problem(422, "too-many-faces", "There are too many faces in the picture"),
+    TooManyItems: Problem(422, "too-many-items", "There are too many pictures"),
+    UrlNotAllowed: Problem(422, "url-not-allowed", "The URL is none that the service fetches"),
+    # Not 502: a host that fails is no fault of the service, and proxies repeat what ends in 502.
+    FetchFailed: Problem(424, "fetch-failed", "The URL gave no picture"),
+    QuotaExceeded: Problem(429, "quota-exceeded", "The client made more requests than it may"),
     ClientClosed: Problem(499, "client-closed", "The client went away"),
     Overloaded: Problem(503, "overloaded", "The service has too much to do"),
     Draining: Problem(503, "draining", "The service is shutting down"),
     ModelsLoading: Problem(503, "model-loading", "The models are not ready yet"),
+    ModelUnsound: Problem(503, "model-unsound", "The model cannot be served"),
     DeadlineExceeded: Problem(504, "deadline-exceeded", "The request waited too long"),
+    ModelTooLarge: Problem(507, "model-too-large", "The model does not fit into the memory for models"),
 }
 INTERNAL = Problem(500, "internal", "Something went wrong in the service")
 
@@ -169,6 +244,6 @@ def body(problem: Problem, error: Exception | None, request_id: str) -> dict[str
         members["detail"] = error.detail
         if error.fields:
             members["errors"] = [{"pointer": f"#/{field}"} for field in error.fields]
-    if isinstance(error, Overloaded):
+    if isinstance(error, ComeBack):
         members["retry_after"] = error.retry_after
     return members

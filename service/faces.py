@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -12,14 +13,27 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
-from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, similarity
+from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, cut, similarity
 from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
+from service.photo import Photo
 
-# Long sides in pixels at which a picture is searched, cheapest first. The detector sees faces from 80 pixels up: an
-# quarter of the picture at the first size, a thirty-second at the last.
+cv2.setNumThreads(1)  # photo stages run one a core: threads within one would take the cores of its neighbours
+
+# Long sides in pixels at which a picture is searched, cheapest first. The detector's smallest box is 73 pixels wide:
+# nearly a quarter of the picture at the first size, a thirty-fifth at the last.
+SMALLEST_FACE = 72
 SEARCH_SIDES = (320, 640, 1280, 2560)
 MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found
 USEFUL_ENLARGEMENT = 2.5  # a face that is found only beyond it is too small to draw
+
+# Pixels of a face's width that its points are found on, where the picture has as many. The predictor returns whole
+# pixels, of which half a one is then less than a hundredth of the distance between the eyes; more pixels than these
+# give no better points.
+LANDMARK_WIDTH = 180
+# A decode of this long side shows every face that the first search finds with LANDMARK_WIDTH pixels.
+FIRST_DECODE = SEARCH_SIDES[0] * LANDMARK_WIDTH / SMALLEST_FACE
+
+BOX_SIDE = 2.4  # the detector's box in distances between the eyes, around the mean of the five points
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,15 @@ class Face:
     def eye_distance(self) -> float:
         """Pixels between the centres of the eyes."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
+
+    def crop(self, photo: Photo, template: Template) -> Image:
+        """The aligned crop uint8 [template.height, template.width, 3], cut from a decode no coarser than itself.
+
+        Raises NoFaceFound if the points are no face.
+        """
+        matrix = self.align(template)
+        pixels, scale = photo.pixels(max(photo.size) * float(np.sqrt(np.linalg.det(matrix[:, :2]))))
+        return cut(pixels, _on_decode(matrix, scale), template)
 
     def align(self, template: Template) -> Matrix:
         """The similarity from the picture to the template; NoFaceFound if the points are no face."""
@@ -71,19 +94,22 @@ class FaceFinder:
         self._min_eye_distance = min_eye_distance
         self._max_faces = max_faces
 
-    def largest(self, image: Image) -> Face:
-        """The largest face. Raises NoFaceFound, FaceTooSmall."""
-        for scale in _search_scales(image):
-            if boxes := self._detect(image, scale):
-                return self._faces(image, boxes[:1])[0]
+    def largest(self, photo: Photo) -> Face:
+        """The largest face. Raises NoFaceFound, FaceTooSmall, and what decoding raises."""
+        for side in _search_sides(photo):
+            if boxes := self._detect(photo, side):
+                return self._faces(photo, boxes[:1])[0]
         raise NoFaceFound("no face was found in the picture")
 
-    def all(self, image: Image) -> list[Face]:
-        """Every face that is not too small, largest first. Raises NoFaceFound, FaceTooSmall, TooManyFaces."""
-        first, *finer = _search_scales(image)
-        useful = [first, *(scale for scale in finer if scale <= USEFUL_ENLARGEMENT)]
-        if boxes := self._detect(image, useful[-1]):  # the finest search sees the large faces as well
-            return self._faces(image, boxes)
+    def all(self, photo: Photo) -> list[Face]:
+        """Every face that is not too small, largest first.
+
+        Raises NoFaceFound, FaceTooSmall, TooManyFaces, and what decoding raises.
+        """
+        first, *finer = _search_sides(photo)
+        useful = [first, *(side for side in finer if side <= USEFUL_ENLARGEMENT * max(photo.size))]
+        if boxes := self._detect(photo, useful[-1]):  # the finest search sees the large faces as well
+            return self._faces(photo, boxes)
         raise NoFaceFound("no face was found in the picture")
 
     def points(self, image: Image, box: Box) -> NDArray[np.float64]:
@@ -92,8 +118,13 @@ class FaceFinder:
         shape = self._predictor(image, rectangle)
         return np.array([(part.x, part.y) for part in shape.parts()], np.float64)
 
-    def _faces(self, image: Image, boxes: Sequence[tuple[Box, float]]) -> list[Face]:
-        faces = [Face(box, score, self.points(image, box)) for box, score in boxes]
+    def _points(self, photo: Photo, box: Box) -> NDArray[np.float64]:
+        """The five points [5, 2] in the whole picture, found on a decode that shows the face wide enough."""
+        pixels, scale = photo.pixels(max(photo.size) * LANDMARK_WIDTH / max(1, box.width))
+        return (self.points(pixels, _scaled(box, scale)) + 0.5) / scale - 0.5
+
+    def _faces(self, photo: Photo, boxes: Sequence[tuple[Box, float]]) -> list[Face]:
+        faces = [Face(box, score, self._points(photo, box)) for box, score in boxes]
         found = [face for face in faces if face.eye_distance >= self._min_eye_distance]
         if not found:
             widest = max(face.eye_distance for face in faces)
@@ -102,19 +133,38 @@ class FaceFinder:
             raise TooManyFaces(f"{len(found)} faces; the limit is {self._max_faces}")
         return found
 
-    def _detect(self, image: Image, scale: float) -> list[tuple[Box, float]]:
-        """Boxes and scores, largest first, of a search in the picture resized by `scale`."""
+    def _detect(self, photo: Photo, side: float) -> list[tuple[Box, float]]:
+        """Boxes and scores, largest first, of a search in the picture resized to a long side of `side` pixels."""
+        image, scale = photo.pixels(max(side, FIRST_DECODE))
         height, width = image.shape[:2]
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        factor = side / max(height, width)
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         resized = cv2.resize(image, size, interpolation=interpolation)
         detector = self._detectors.get()
         try:
             rectangles, scores, _ = detector.run(resized, 0, 0.0)
         finally:
             self._detectors.put(detector)
-        boxes = [(_scaled(each, 1 / scale), float(score)) for each, score in zip(rectangles, scores, strict=True)]
-        return sorted(boxes, key=lambda found: (found[0].width * found[0].height, found[1]), reverse=True)
+        found = [
+            (_scaled(Box(each.left(), each.top(), each.width(), each.height()), 1 / (factor * scale)), float(score))
+            for each, score in zip(rectangles, scores, strict=True)
+        ]
+        return sorted(found, key=lambda each: (each[0].width * each[0].height, each[1]), reverse=True)
+
+
+@lru_cache(maxsize=64)
+def aligned(width: int, height: int, template: Template) -> Face:
+    """The face of a picture of that size that is a crop of `template` already: nothing is searched.
+
+    Its crop by the same template is the picture, resized; where the picture has another shape than the template, the
+    middle of what fits.
+    """
+    factors = np.array([width / template.width, height / template.height])
+    points = (np.asarray(template.points) + 0.5) * factors - 0.5
+    side = BOX_SIDE * float(np.linalg.norm(points[1] - points[0]))
+    x, y = points.mean(axis=0) - side / 2
+    return Face(Box(round(x), round(y), round(side), round(side)), 1.0, points)
 
 
 def moved(box: Box, matrix: Matrix) -> Box:
@@ -125,12 +175,16 @@ def moved(box: Box, matrix: Matrix) -> Box:
     return Box(round(centre[0] - width / 2), round(centre[1] - height / 2), round(width), round(height))
 
 
-def _search_scales(image: Image) -> list[float]:
-    """Factors that bring the picture's long side to the SEARCH_SIDES, without repeats."""
-    long_side = max(image.shape[:2])
-    return list(dict.fromkeys(min(side / long_side, MAX_ENLARGEMENT) for side in SEARCH_SIDES))
+def _search_sides(photo: Photo) -> list[float]:
+    """The SEARCH_SIDES as far as the picture may be enlarged, without repeats."""
+    return list(dict.fromkeys(min(side, MAX_ENLARGEMENT * max(photo.size)) for side in SEARCH_SIDES))
 
 
-def _scaled(rectangle: dlib.rectangle, factor: float) -> Box:
-    x, y = round(rectangle.left() * factor), round(rectangle.top() * factor)
-    return Box(x, y, round(rectangle.width() * factor), round(rectangle.height() * factor))
+def _scaled(box: Box, factor: float) -> Box:
+    return Box(round(box.x * factor), round(box.y * factor), round(box.width * factor), round(box.height * factor))
+
+
+def _on_decode(matrix: Matrix, scale: float) -> Matrix:
+    """The matrix of the whole picture, for a decode at `scale` whose pixels cover 1 / scale of its own."""
+    linear, shift = matrix[:, :2], matrix[:, 2:]
+    return np.hstack([linear / scale, shift + linear.sum(1, keepdims=True) * (0.5 / scale - 0.5)])

@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from export.contract import ContractError
-from export.repository import Repository
-from service import __version__, api, problems
-from service.batching import Admission, Lane
+from export.repository import Entry, Repository
+from service import __version__, access, api, problems
+from service.admission import Admission, Memory
+from service.api.exchange import Parts
+from service.bulk import Bulk
+from service.engine import Engine, Served, row_lane
 from service.faces import FaceFinder
-from service.models import OnnxModel, cores, load_all
-from service.pipeline import Pipeline, Served
+from service.fetch import Fetcher
+from service.jobs import Jobs
+from service.logs import log
+from service.machine import cores
+from service.models import load
+from service.pipeline import Pipeline
+from service.registry import Registry
 from service.schemas import TranslateOptions
 from service.settings import Settings
-from service.telemetry import RequestTelemetry, Telemetry, log
+from service.telemetry import RequestTelemetry, Telemetry
+from service.tracing import Tracing
 
 DESCRIPTION = "One photo in, one caricature out that is still the same person, and a score that says so."
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application; its lifespan loads the models and refuses to start if one of them is not sound."""
-    app = FastAPIOffline(title="Likeness", version=__version__, summary=DESCRIPTION, lifespan=_lifespan, redoc_url=None)
-    app.state.settings = settings or Settings()
-    app.state.telemetry = Telemetry()
-    app.state.admission = Admission(app.state.settings.max_requests)
-    app.state.pipeline = None
+    app = FastAPIOffline(
+        title="Likeness",
+        version=__version__,
+        summary=DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        # It would put query strings and rejected input into spans and logs; ours are in service/telemetry.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.settings = settings = settings or Settings()
+    app.state.telemetry = telemetry = Telemetry(Tracing.from_environment(os.environ))
+    app.state.admission = Admission(settings.max_requests, telemetry)
+    app.state.parts = None
+    app.state.fetcher = None
     app.include_router(api.router)
     problems.install(app)
-    app.add_middleware(RequestTelemetry, telemetry=app.state.telemetry)
+    app.add_middleware(RequestTelemetry, telemetry=telemetry)
+    access.install(app, settings)
     return app
 
 
@@ -44,31 +65,42 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     telemetry: Telemetry = app.state.telemetry
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, telemetry.close)
         started = time.perf_counter()
         repository = Repository(settings.models)
-        models = await asyncio.to_thread(_warm_models, repository, settings)
-        threads = settings.threads or cores()
-        finder = await asyncio.to_thread(_finder, repository, settings, threads)
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
-        stack.callback(pool.shutdown)
-        served = {name: _serve(model, settings, telemetry) for name, model in models.items()}
-        for each in served.values():
-            stack.push_async_callback(each.lane.close)
-        app.state.pipeline = Pipeline(settings, served, finder, pool, telemetry)
+        registry = _registry(repository, settings, telemetry)
+        stack.push_async_callback(asyncio.to_thread, registry.close)
+        await asyncio.to_thread(registry.start, settings.preload)
+        executors = settings.threads or cores()
+        finder = await asyncio.to_thread(_finder, repository, settings, executors)
+        engine = Engine(executors=executors, capacity=settings.queue_capacity, observer=telemetry)
+        stack.push_async_callback(asyncio.to_thread, engine.close)
+        if settings.fetch_urls:
+            app.state.fetcher = fetcher = Fetcher(settings)
+            stack.callback(fetcher.close)
+        memory = Memory(settings.max_memory, telemetry)
+        pipeline = Pipeline(settings, registry, finder, memory, telemetry)
+        jobs = _jobs(settings, telemetry)
+        if jobs is not None:
+            stack.push_async_callback(jobs.close)
+        app.state.parts = Parts(engine, registry, pipeline, _bulk(engine, executors, settings, telemetry), jobs)
         telemetry.ready.set(1)
-        log.info("ready", models=sorted(each.label for each in served.values()), seconds=_since(started))
+        log.info("ready", models=sorted(each.label for each in registry.served.values()), seconds=_since(started))
         yield
-        app.state.pipeline = None
+        app.state.parts = None
         telemetry.ready.set(0)
-        log.info("draining")
     log.info("stopped")
 
 
-def _warm_models(repository: Repository, settings: Settings) -> dict[str, OnnxModel]:
-    models = load_all(repository, threads=settings.threads, max_batch=settings.max_batch)
-    for model in models.values():
-        model.warm_up()
-    return models
+def _registry(repository: Repository, settings: Settings, telemetry: Telemetry) -> Registry:
+    return Registry(
+        repository,
+        partial(_load, settings=settings, telemetry=telemetry),
+        telemetry,
+        kept={settings.default_model, settings.encoder},
+        idle_ttl=settings.model_idle_ttl,
+        max_memory=settings.max_model_memory,
+    )
 
 
 def _finder(repository: Repository, settings: Settings, searches: int) -> FaceFinder:
@@ -78,14 +110,35 @@ def _finder(repository: Repository, settings: Settings, searches: int) -> FaceFi
     )
 
 
-def _serve(model: OnnxModel, settings: Settings, telemetry: Telemetry) -> Served:
-    """The model behind a lane of its own; ContractError if requests could not name its controls."""
+def _load(entry: Entry, settings: Settings, telemetry: Telemetry) -> Served:
+    """The model, warm, behind a lane of its own if it runs elsewhere.
+
+    Raises ContractError, also if requests cannot name the model's controls, and what the runtime raises.
+    """
+    model = load(entry, settings)
     hidden = {control.name for control in model.contract.controls} & set(TranslateOptions.model_fields)
     if hidden:
         raise ContractError(f"{model.name}/{model.version}: {', '.join(sorted(hidden))} cannot name controls")
-    telemetry.model_info.labels(model.name, str(model.version), model.contract.role, model.digest).set(1)
-    lane = Lane(model.name, model.run, capacity=settings.queue_capacity, max_batch=model.max_batch, observer=telemetry)
-    return Served(model, lane)
+    if model.device == "cpu":
+        return Served(model)
+    return Served(model, row_lane(model, capacity=settings.queue_capacity, observer=telemetry))
+
+
+def _bulk(engine: Engine, executors: int, settings: Settings, telemetry: Telemetry) -> Bulk:
+    """Batches and jobs keep the cores busy, and leave most of the places and half of the queue to single requests."""
+    return Bulk(
+        engine,
+        places=min(2 * executors, max(1, settings.queue_capacity // 2)),
+        admission=Admission(max(1, settings.max_requests // 4), telemetry),
+        memory=Memory(settings.max_batch_memory, telemetry),
+    )
+
+
+def _jobs(settings: Settings, telemetry: Telemetry) -> Jobs[Any, Any] | None:
+    if not settings.jobs:
+        return None
+    memory = Memory(settings.max_job_memory, telemetry)
+    return Jobs(limit=settings.max_jobs, share=settings.max_client_jobs, memory=memory, ttl=settings.job_ttl)
 
 
 def _since(started: float) -> float:

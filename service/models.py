@@ -1,10 +1,11 @@
-"""A model that runs: an ONNX Runtime session whose graph keeps its contract."""
+"""A model that runs: ONNX Runtime sessions over a graph that keeps its contract, and what their runs cost."""
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,11 +14,27 @@ from numpy.typing import NDArray
 
 from export.alignment import Image
 from export.contract import Contract, Value
-from export.repository import Entry, Repository
+from export.repository import Entry
+from service.cancellation import Cancellation
+from service.logs import log
+from service.machine import cores, trim
+from service.policy import WORTH_WIDENING, Costs
+from service.providers import CPU, Device, Provider, ProviderUnavailable, candidates, chain, require_libraries
+from service.sessions import Session
+from service.settings import Settings
 
 GRAPH = "model.onnx"
-# Fastest first; those that this installation and machine have are used, the CPU last in any case.
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+CPU_BUCKETS = (1, 2, 4)
+GPU_BUCKETS = (1, 2, 4, 8, 16, 32)
+WORTH_BATCHING = 0.97  # a row of a batch must take less than this share of a row in the best smaller one
+PROBES = 3  # rows of the warm-up
+TRIES = 2  # times that all cores may be measured: one moment in which others want them says little
+ASSUMED_COST = 0.05  # seconds of a row, until the warm-up has measured them
+# How far outputs of a device may be from those of the CPU in float32.
+MEAN_LEVELS, MAX_LEVELS = 1.0, 8.0
+MIN_COSINE = 0.999
+
+Outputs = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,77 +53,194 @@ class Model(Protocol):
     digest: str
     contract: Contract
 
-    @property
-    def max_batch(self) -> int:
-        """How many rows are worth running together."""
+    device: str
+    """cpu, cuda or tensorrt."""
+    provider: str
+    """As ONNX Runtime calls it."""
 
-    def run(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
-        """One output for each row: an image uint8 [H, W, 3] or a vector float32 [D]."""
+    @property
+    def memory(self) -> int:
+        """Bytes, about."""
+
+    @property
+    def costs(self) -> Costs:
+        """What runs take, as measured by the warm-up."""
+
+    def run(
+        self, rows: Sequence[Row], *, wide: bool = False, cancellation: Cancellation | None = None
+    ) -> list[NDArray[Any]]:
+        """One output for each row: an image uint8 [H, W, 3] or a vector float32 [D].
+
+        `wide` lets one row use every core. Raises ClientClosed if `cancellation` stops the run.
+        """
 
 
 class OnnxModel:
-    """A published ONNX file, loaded."""
+    """A published ONNX file, loaded.
 
-    def __init__(self, entry: Entry, *, threads: int | None = None, max_batch: int | None = None) -> None:
-        """Raises ContractError, naming the file, if the graph is not what a contract of a known format promises."""
+    On a CPU there are two sessions over it. The narrow one uses one core a run, and executors run it side by side,
+    which is what gets most out of all cores; the wide one lets a lone run use every core, and is dropped where it is
+    not faster or does not give the same bytes. On a GPU there is one, whose runs are of a few sizes only.
+    """
+
+    def __init__(self, entry: Entry, settings: Settings) -> None:
+        """Raises ContractError, naming the file, if the graph is not what a contract of a known format promises, and
+        ProviderUnavailable if the provider of the settings does not run here.
+        """
         path = entry.path(GRAPH)
-        available = onnxruntime.get_available_providers()
-        session = onnxruntime.InferenceSession(
-            str(path), _options(threads), providers=[each for each in PROVIDERS if each in available]
-        )
+        narrow = Session(path)
         self.name = entry.name
         self.version = entry.version
         self.digest = entry.files[GRAPH]
-        self.contract = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
-        self.contract.check(_ports(session.get_inputs()), _ports(session.get_outputs()), str(path))
-        self._session = session
-        self._max_batch = max_batch
+        self.contract = Contract.from_metadata(narrow.metadata, str(path))
+        self.contract.check(narrow.inputs, narrow.outputs, str(path))
+        self.costs = Costs({1: ASSUMED_COST})
+        self._probes = [self._probe(seed) for seed in range(PROBES)]
+        self._max_batch = settings.max_batch or max(GPU_BUCKETS)
+        self._session, place = self._placed(path, narrow, settings)
+        self.device: str = place.device
+        self.provider = place.name
+        self.precision: str = place.precision
+        threads = settings.threads or cores()
+        self._wide = Session(path, threads=threads) if self._session.on_cpu and threads > 1 else None
 
     @property
-    def max_batch(self) -> int:
-        """Unless set: 1 on a CPU, where a batch of convolutions costs what its rows cost one by one, 8 on a GPU."""
-        on_cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
-        return self._max_batch or (1 if on_cpu else 8)
+    def memory(self) -> int:
+        """Bytes of the host's memory, about, beside what runs take from the arena that all models share."""
+        return sum(session.memory for session in (self._session, self._wide) if session is not None)
 
-    def run(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
-        """One output for each row."""
-        feed = self.contract.feed([row.image for row in rows if row.image is not None], [row.values for row in rows])
-        (output,) = self._session.run([self.contract.output_name], feed)
-        return self.contract.images(output) if self.contract.output == "image" else list(output)
+    def run(
+        self, rows: Sequence[Row], *, wide: bool = False, cancellation: Cancellation | None = None
+    ) -> list[NDArray[Any]]:
+        """One output for each row; on a GPU, rows that nobody asked for fill up the batch."""
+        if self._session.on_cpu:
+            return self._outputs(self._wide if wide and self._wide is not None else self._session, rows, cancellation)
+        size = min(size for size in self.costs.seconds if size >= len(rows))
+        padding = [self._probes[0]] * (size - len(rows))  # never another client's face
+        return self._outputs(self._session, [*rows, *padding], cancellation)[: len(rows)]
 
     def warm_up(self) -> None:
-        """Run the default request at the smallest and the largest batch: nobody's first request pays for set-up."""
+        """Run some rows, so that nobody's first request pays for set-up, and measure what runs cost."""
+        alone, plain = self._measured(self._session, [[probe] for probe in self._probes])
+        self.costs = Costs(self._buckets(alone, plain), self._lone(alone, plain))
+        self._outputs(self._session, self._probes[:1], shrink=True)
+        trim()
+
+    def _placed(self, path: Path, narrow: Session, settings: Settings) -> tuple[Session, Provider]:
+        """The graph on the best provider that runs here and gives what the CPU gives."""
+        alone, gone, reason = None, set[Device](), ""
+        available = onnxruntime.get_available_providers()
+        for provider in candidates(settings.provider, available, reduced=settings.reduced_precision):
+            if provider == CPU:
+                return narrow, provider
+            if provider.device in gone:
+                continue
+            try:
+                session = self._on_device(path, provider, settings)
+                outputs = [self._outputs(session, [probe])[0] for probe in self._probes]
+            except Exception as error:  # whatever a driver says: there is another provider, or an operator to tell
+                gone.add(provider.device)
+                reason = str(error)
+            else:
+                alone = alone or [self._outputs(narrow, [probe])[0] for probe in self._probes]
+                if agree(self.contract, alone, outputs):
+                    return session, provider
+                reason = f"{provider.name} in {provider.precision} differs too much from the CPU"
+            log.warning("provider refused", model=f"{self.name}/{self.version}", provider=provider.name, reason=reason)
+        raise ProviderUnavailable(reason)
+
+    def _on_device(self, path: Path, provider: Provider, settings: Settings) -> Session:
+        require_libraries(provider.device)
+        largest = max(size for size in GPU_BUCKETS if size <= self._max_batch)
+        chained = chain(
+            provider,
+            self.contract,
+            self.digest,
+            max_batch=largest,
+            memory=settings.device_memory,
+            engines=settings.engines,
+        )
+        return Session(path, providers=chained)
+
+    def _buckets(self, alone: Outputs, plain: float) -> dict[int, float]:
+        """Rows -> seconds of the batches that are worth their while: a row in them costs less, and gets the same."""
+        seconds = {1: plain}
+        for size in (CPU_BUCKETS if self._session.on_cpu else GPU_BUCKETS)[1:]:
+            if size > self._max_batch:
+                break
+            rows = [self._probes[index % PROBES] for index in range(size)]
+            together, batch = self._measured(self._session, [rows, rows])
+            same = self._same([alone[index % PROBES] for index in range(size)], together[:size])
+            if not same or batch / size > WORTH_BATCHING * min(cost / rows for rows, cost in seconds.items()):
+                break
+            seconds[size] = batch
+        return seconds
+
+    def _lone(self, alone: Outputs, plain: float) -> float | None:
+        """Seconds of one row on all cores; where that is no gain or not the same, the wide session is let go."""
+        if self._wide is None:
+            return None
+        for _ in range(TRIES):
+            outputs, seconds = self._measured(self._wide, [[probe] for probe in self._probes])
+            if not self._same(alone, outputs):
+                break
+            if seconds < WORTH_WIDENING * plain:
+                return seconds
+        self._wide = None
+        return None
+
+    def _same(self, left: Outputs, right: Outputs) -> bool:
+        """Bit by bit on a CPU. A GPU's libraries choose other sums for other sizes of a batch."""
+        if self._session.on_cpu:
+            return all(np.array_equal(*pair) for pair in zip(left, right, strict=True))
+        return agree(self.contract, left, right)
+
+    def _measured(self, session: Session, runs: Sequence[Sequence[Row]]) -> tuple[Outputs, float]:
+        """The outputs of all rows, and the seconds of the fastest run."""
+        outputs: list[NDArray[Any]] = []
+        seconds = []
+        for rows in runs:
+            started = time.perf_counter()
+            outputs += self._outputs(session, rows)
+            seconds.append(time.perf_counter() - started)
+        return outputs, min(seconds)
+
+    def _outputs(
+        self,
+        session: Session,
+        rows: Sequence[Row],
+        cancellation: Cancellation | None = None,
+        *,
+        shrink: bool = False,
+    ) -> list[NDArray[Any]]:
+        feed = self.contract.feed([row.image for row in rows if row.image is not None], [row.values for row in rows])
+        output = session.run(feed, cancellation, shrink=shrink)
+        return self.contract.images(output) if self.contract.output == "image" else list(output)
+
+    def _probe(self, seed: int) -> Row:
+        """A crop of noise and controls from all over their ranges; the same for the same seed."""
+        rng = np.random.default_rng(seed)
         template = self.contract.template
-        grey = None if template is None else np.full((template.height, template.width, 3), 99, np.uint8)
-        for size in {1, self.max_batch}:
-            self.run([Row(grey, {})] * size)
+        shape = None if template is None else (template.height, template.width, 3)
+        image = None if shape is None else rng.integers(0, 256, shape, dtype=np.uint8)
+        return Row(image, {control.name: control.draw(rng) for control in self.contract.controls})
 
 
-def load_all(
-    repository: Repository, *, threads: int | None = None, max_batch: int | None = None
-) -> dict[str, OnnxModel]:
-    """The highest version of every ONNX model of the repository, digests and contracts verified."""
-    entries = [repository.resolve(name) for name in repository.names()]
-    return {
-        entry.name: OnnxModel(entry, threads=threads, max_batch=max_batch) for entry in entries if GRAPH in entry.files
-    }
+def load(entry: Entry, settings: Settings) -> OnnxModel:
+    """The model of a resolved entry, warm, its costs measured; raises what OnnxModel raises."""
+    model = OnnxModel(entry, settings)
+    model.warm_up()
+    return model
 
 
-def cores() -> int:
-    """CPU cores that this process may use, which a container may have fewer of than its machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _options(threads: int | None) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    # One run at a time per lane: its operators share the cores, and there are no parallel branches worth a second pool.
-    options.intra_op_num_threads = threads or cores()
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # Spinning workers burn the cores that decoding, detection and the other lanes need, even when idle.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _ports(nodes: Sequence[Any]) -> list[tuple[str, str, Sequence[Any]]]:
-    return [(node.name, node.type, node.shape) for node in nodes]
+def agree(contract: Contract, wanted: Outputs, given: Outputs) -> bool:
+    """Whether outputs may stand in for others: pictures within MEAN_LEVELS and MAX_LEVELS, vectors by MIN_COSINE."""
+    for left, right in zip(np.asarray(wanted, np.float64), np.asarray(given, np.float64), strict=True):
+        if contract.output == "image":
+            difference = np.abs(left - right)
+            close = difference.mean() <= MEAN_LEVELS and difference.max() <= MAX_LEVELS
+        else:
+            close = left @ right >= MIN_COSINE * np.linalg.norm(left) * np.linalg.norm(right)
+        if not close:  # also if there is a NaN
+            return False
+    return True

@@ -12,23 +12,44 @@ from service.imaging import Format
 from service.problems import MEDIA_TYPE
 from service.schemas import ProblemDetails
 
+_CONTENT = {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}}
+
+
+_BY_URL = {
+    "type": "object",
+    "properties": {"url": {"type": "string", "format": "uri", "pattern": "^https://"}},
+    "required": ["url"],
+    "additionalProperties": False,
+    "description": "where the operator allows it",
+}
+
 
 def problems(kinds: Iterable[type[Exception]]) -> dict[int | str, dict[str, Any]]:
     """FastAPI `responses` for these errors, grouped by status."""
     by_status: dict[int | str, list[Problem]] = {INTERNAL.status: [INTERNAL]}
-    for kind in kinds:
+    for kind in dict.fromkeys(kinds):
         by_status.setdefault(PROBLEMS[kind].status, []).append(PROBLEMS[kind])
-    return {status: _response(rows) for status, rows in sorted(by_status.items(), key=str)}
+    # `default` is also what keeps FastAPI from promising a 422 of its own for every route with a parameter.
+    other = {"description": "Any other problem", "content": _CONTENT}
+    return {**{status: _response(rows) for status, rows in sorted(by_status.items(), key=str)}, "default": other}
 
 
-def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool) -> dict[str, Any]:
-    """FastAPI `openapi_extra`: pictures `names` by form, JSON or (`bare`) as the body itself, options by query too."""
+def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool, several: bool = False) -> dict[str, Any]:
+    """FastAPI `openapi_extra`: pictures `names` by form, JSON or (`bare`) as the body itself, options by query too.
+
+    With `several` there may be many of each: repeated parts of a form, a list in JSON whose name has an s more.
+    """
     schema = options.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     fields = {name: _inlined(field, definitions) for name, field in schema["properties"].items()}
     extra = bool(schema.get("additionalProperties"))
-    binary = {name: {"type": "string", "format": "binary"} for name in names}
-    base64 = {name: {"type": "string", "contentEncoding": "base64"} for name in names}
+    binary: dict[str, Any] = {name: {"type": "string", "format": "binary"} for name in names}
+    base64: dict[str, Any] = {name: {"type": "string", "contentEncoding": "base64"} for name in names}
+    if several:
+        binary = {name: {"type": "array", "items": each} for name, each in binary.items()}
+        base64 = {f"{name}s": {"type": "array", "items": each} for name, each in base64.items()}
+    else:
+        base64 = {name: {"anyOf": [each, _BY_URL]} for name, each in base64.items()}
 
     def body(pictures: dict[str, Any]) -> dict[str, Any]:
         properties = {**pictures, **fields}
@@ -36,7 +57,7 @@ def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool) -> 
             "schema": {
                 "type": "object",
                 "properties": properties,
-                "required": list(names),
+                "required": list(pictures),
                 "additionalProperties": extra,
             }
         }
@@ -59,9 +80,9 @@ def pictures() -> dict[str, Any]:
 def _response(rows: Sequence[Problem]) -> dict[str, Any]:
     response: dict[str, Any] = {
         "description": "; ".join(f"`{row.code}`: {row.title}" for row in rows),
-        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
+        "content": _CONTENT,
     }
-    if rows[0].status == 503:
+    if rows[0].status in (429, 503):
         response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
     return response
 

@@ -1,52 +1,80 @@
-"""The two jobs, from bytes to bytes: translate a photo, verify two pictures."""
+"""The two jobs, from bytes to bytes, as chains for the engine: translate a photo, verify two pictures."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar, cast
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from types import TracebackType
+from typing import Any, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from export.alignment import Image, Template, cut, paste
 from export.contract import STYLE, Contract, Control, ControlError, Value
 from service import imaging
-from service.batching import Lane
-from service.errors import BadParameter, LikenessError, ModelNotFound
-from service.faces import Face, FaceFinder, moved
+from service.admission import Memory
+from service.cancellation import Cancellation
+from service.engine import Chain, Fork, Run, Served
+from service.errors import BadParameter, LikenessError
+from service.faces import FIRST_DECODE, Face, FaceFinder, aligned, moved
 from service.imaging import Format
 from service.marking import Source
-from service.models import Model, Row
+from service.models import Row
+from service.photo import Photo
+from service.registry import Registry
 from service.settings import Settings
 from service.telemetry import Stopwatch, Telemetry
 from service.uploads import Picture
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-ModelLane = Lane[Row, NDArray[Any]]
+class Faces(StrEnum):
+    """Which faces of a picture are drawn."""
+
+    LARGEST = "largest"
+    ALL = "all"
+    ALIGNED = "aligned"
+    """The picture is one face, cut by the model's template already; nothing is searched."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model and the lane that leads to it."""
+class Watch:
+    """What goes along with a request through its stages."""
 
-    model: Model
-    lane: ModelLane
+    stopwatch: Stopwatch
+    cancellation: Cancellation
+    made: float = field(default_factory=time.monotonic)
 
-    @property
-    def label(self) -> str:
-        """name/version."""
-        return f"{self.model.name}/{self.model.version}"
+    def begin(self) -> None:
+        """The queue is over."""
+        self.stopwatch.note("queue", time.monotonic() - self.made)
 
-    @property
-    def template(self) -> Template:
-        """How its faces are aligned; models without an aligned image are not for photos."""
-        assert self.model.contract.template is not None
-        return self.model.contract.template
+    def stage(self, name: str) -> Stage:
+        """A block of which the time is noted, and that is not begun if the request is not worth it any more."""
+        return Stage(self, name)
+
+
+class Stage:
+    """One stage of a request; a class because requests have many and a generator costs twice as much."""
+
+    __slots__ = ("_name", "_started", "_watch")
+
+    def __init__(self, watch: Watch, name: str) -> None:
+        self._watch = watch
+        self._name = name
+
+    def __enter__(self) -> None:
+        cancellation = self._watch.cancellation
+        cancellation.stage = self._name
+        cancellation.check()
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._watch.stopwatch.note(self._name, time.perf_counter() - self._started, error is not None)
 
 
 @dataclass(frozen=True)
@@ -59,24 +87,26 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A photo's faces, largest first, cut for every model that will see them: `crops[model][face]`.
+class Commission:
+    """What a client wants drawn."""
 
-    `photo` is None where nobody needs it any more: what waits in a queue should be a crop, not 40 megapixels.
-    """
+    picture: Picture
+    served: Served
+    values: Mapping[str, Value]
+    faces: Faces
+    look: Look
+    identity: bool
+    """Whether to say how much of the person is left."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photo's faces, largest first, cut for every model that will see them: `crops[model][face]`."""
 
     faces: Sequence[Face]
     crops: Sequence[Sequence[Image]]
     photo: Image | None
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What came of the drawings: a file for each or one of the whole photo, and their crops for the encoder."""
-
-    files: Sequence[bytes | None]
-    photo: bytes | None
-    identity_crops: Sequence[Image] = ()
+    """Only where it is needed again: what waits in a queue should be a crop, not 40 megapixels."""
 
 
 @dataclass(frozen=True)
@@ -108,113 +138,88 @@ class Verified:
 
 
 class Pipeline:
-    """Photo stages in a pool of threads, networks in their lanes.
-
-    Neighbouring photo stages run as one task: a photo changes threads once on its way in and once on its way out.
-    """
+    """Makes the chains; the engine runs them."""
 
     def __init__(
-        self,
-        settings: Settings,
-        served: Mapping[str, Served],
-        finder: FaceFinder,
-        pool: ThreadPoolExecutor,
-        telemetry: Telemetry,
+        self, settings: Settings, registry: Registry, finder: FaceFinder, memory: Memory, telemetry: Telemetry
     ) -> None:
-        self.served = served
         self._settings = settings
+        self._registry = registry
         self._finder = finder
-        self._pool = pool
+        self.memory = memory
+        """What bodies and decoded pictures take together."""
         self._telemetry = telemetry
 
-    def choose(self, name: str | None, default: str, role: str) -> Served:
-        """The served model of that name and role; ModelNotFound."""
-        found = self.served.get(name or default)
-        if found is None or found.model.contract.role != role:
-            raise ModelNotFound(f"there is no {role} {name or default!r}", fields=["model"])
-        return found
-
-    async def translate(
-        self,
-        picture: Picture,
-        served: Served,
-        values: Mapping[str, Value],
-        *,
-        every_face: bool,
-        look: Look,
-        stopwatch: Stopwatch,
-    ) -> Translated:
-        """The caricature of the largest face or of all; raises the errors of imaging, faces and batching."""
-        encoder = self.served.get(self._settings.encoder)
-        templates = [served.template, *([encoder.template] if encoder else [])]
-        opened = await self._in_pool(self._open, picture, every_face, templates, look.whole_photo, stopwatch)
-        with stopwatch.stage("translate"):
-            rows = [Row(crop, values) for crop in opened.crops[0]]
-            drawn = await served.lane.submit(rows, seconds=self._settings.deadline)
-        finished = await self._in_pool(self._finish, opened, drawn, templates, look, stopwatch)
+    def translate(self, commission: Commission, watch: Watch) -> Chain[Translated]:
+        """The caricature of the largest face or of all; raises the errors of photo and faces."""
+        watch.begin()
+        served, look = commission.served, commission.look
+        encoder = self._registry.get(self._settings.encoder) if commission.identity else None
+        templates = [_template(served), *([_template(encoder)] if encoder else [])]
+        opened = self._open(commission.picture, commission.faces, templates, look.whole_photo, watch)
+        with watch.stage("translate"):
+            drawn = yield Run(served, [Row(crop, commission.values) for crop in opened.crops[0]])
         similarities: Sequence[float | None] = [None] * len(drawn)
         if encoder:
-            with stopwatch.stage("identity"):
-                similarities = await self._compare(encoder, opened.crops[1], finished.identity_crops)
-            for similarity in similarities:
+            with watch.stage("cut"):
+                redrawn = self._redrawn(opened.faces, drawn, *templates)
+            with watch.stage("identity"):
+                vectors = yield Run(encoder, [Row(crop, {}) for crop in (*opened.crops[1], *redrawn)])
+            cosines = [_cosine(*pair) for pair in zip(vectors[: len(drawn)], vectors[len(drawn) :], strict=True)]
+            for similarity in cosines:
                 self._telemetry.similarity.labels(served.model.name).observe(similarity)
-        drawings = [Drawing(*each) for each in zip(opened.faces, similarities, finished.files, strict=True)]
-        return Translated(served, drawings, finished.photo)
+            similarities = cosines
+        if opened.photo is None:
+            with watch.stage("encode"):
+                files = [imaging.encode(drawing, look.format, look.quality, Source.DRAWN) for drawing in drawn]
+            drawings = [Drawing(*each) for each in zip(opened.faces, similarities, files, strict=True)]
+            return Translated(served, drawings, None)
+        with watch.stage("paste"):
+            photo = _pasted(opened.photo, opened.faces, drawn, templates[0])
+        with watch.stage("encode"):
+            file = imaging.encode(photo, look.format, look.quality, Source.PASTED)
+        drawings = [Drawing(face, score, None) for face, score in zip(opened.faces, similarities, strict=True)]
+        return Translated(served, drawings, file)
 
-    async def verify(
-        self, pictures: Mapping[str, Picture], served: Served, far: float, stopwatch: Stopwatch
-    ) -> Verified:
+    def verify(self, pictures: Mapping[str, Picture], served: Served, far: float, watch: Watch) -> Chain[Verified]:
         """Whether the largest faces of two pictures are one person's; NoFaceFound and its like say in which picture."""
         threshold = _threshold(served.model.contract, far)
-        outcomes = await asyncio.gather(
-            *(
-                self._in_pool(self._open, picture, False, [served.template], False, stopwatch)
-                for picture in pictures.values()
-            ),
-            return_exceptions=True,
+        watch.begin()
+        templates = [_template(served)]
+        outcomes = yield Fork(
+            [partial(self._open, picture, Faces.LARGEST, templates, False, watch) for picture in pictures.values()]
         )
         opened = [_opened(name, outcome) for name, outcome in zip(pictures, outcomes, strict=True)]
-        with stopwatch.stage("identity"):
-            (similarity,) = await self._compare(served, *(each.crops[0] for each in opened))
-        return Verified(served, [each.faces[0] for each in opened], similarity, threshold)
+        with watch.stage("identity"):
+            first, second = yield Run(served, [Row(each.crops[0][0], {}) for each in opened])
+        return Verified(served, [each.faces[0] for each in opened], _cosine(first, second), threshold)
 
     def _open(
-        self, picture: Picture, every_face: bool, templates: Sequence[Template], keep_photo: bool, stopwatch: Stopwatch
+        self, picture: Picture, which: Faces, templates: Sequence[Template], keep_photo: bool, watch: Watch
     ) -> Opened:
-        """Decode, find faces and cut them, in one thread."""
-        with stopwatch.stage("decode"):
-            photo = imaging.decode(picture.content, picture.media_type, self._settings.max_pixels)
-        self._telemetry.megapixels.observe(photo.shape[0] * photo.shape[1] / 1e6)
-        with stopwatch.stage("detect"):
-            faces = self._finder.all(photo) if every_face else [self._finder.largest(photo)]
-        self._telemetry.faces.observe(len(faces))
-        with stopwatch.stage("cut"):
-            crops = [[cut(photo, face.align(template), template) for face in faces] for template in templates]
-        return Opened(faces, crops, photo if keep_photo else None)
+        """Decode as far as is needed, find faces and cut them."""
+        photo = Photo(picture.content, picture.media_type, self._settings.max_pixels)
+        self._telemetry.megapixels.observe(photo.decoded_bytes / 3e6)
+        with self.memory.held(photo.decoded_bytes):
+            with watch.stage("decode"):
+                photo.pixels(FIRST_DECODE)
+            with watch.stage("detect"):
+                faces = self._faces(photo, which, templates[0])
+            self._telemetry.faces.observe(len(faces))
+            with watch.stage("cut"):
+                cut_already = [[_fitted(photo, templates[0])]] if which is Faces.ALIGNED else []
+                others = templates[len(cut_already) :]
+                crops = cut_already + [[face.crop(photo, template) for face in faces] for template in others]
+            return Opened(faces, crops, photo.full() if keep_photo else None)
 
-    def _finish(
-        self,
-        opened: Opened,
-        drawn: Sequence[Image],
-        templates: Sequence[Template],
-        look: Look,
-        stopwatch: Stopwatch,
-    ) -> Finished:
-        """Encode the drawings, or the photo with the drawings laid into it, and cut the drawings for the encoder."""
-        template, *identity = templates
-        with stopwatch.stage("cut"):
-            crops = [self._redrawn(opened.faces, drawn, template, each) for each in identity]
-        if opened.photo is None:
-            with stopwatch.stage("encode"):
-                files = [imaging.encode(drawing, look.format, look.quality, Source.DRAWN) for drawing in drawn]
-            return Finished(files, None, *crops)
-        photo = opened.photo
-        with stopwatch.stage("paste"):
-            for drawing, face in zip(reversed(drawn), reversed(opened.faces), strict=True):  # the largest on top
-                photo = paste(photo, drawing, face.align(template), template)
-        with stopwatch.stage("encode"):
-            file = imaging.encode(photo, look.format, look.quality, Source.PASTED)
-        return Finished([None] * len(drawn), file, *crops)
+    def _faces(self, photo: Photo, which: Faces, template: Template) -> list[Face]:
+        match which:
+            case Faces.LARGEST:
+                return [self._finder.largest(photo)]
+            case Faces.ALL:
+                return self._finder.all(photo)
+            case Faces.ALIGNED:
+                return [aligned(*photo.size, template)]
 
     def _redrawn(
         self, faces: Sequence[Face], drawn: Sequence[Image], template: Template, identity: Template
@@ -230,15 +235,6 @@ class Pipeline:
             redrawn = Face(box, face.score, self._finder.points(drawing, box))
             crops.append(cut(drawing, redrawn.align(identity), identity))
         return crops
-
-    async def _compare(self, encoder: Served, first: Sequence[Image], second: Sequence[Image]) -> list[float]:
-        """Cosines, -1..1, of the encoder's crops pair by pair."""
-        rows = [Row(crop, {}) for crop in (*first, *second)]
-        vectors = await encoder.lane.submit(rows, seconds=self._settings.deadline)
-        return [_cosine(*pair) for pair in zip(vectors[: len(first)], vectors[len(first) :], strict=True)]
-
-    async def _in_pool(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
 
 def control_values(contract: Contract, requested: Mapping[str, Any], seed: int) -> Mapping[str, Value]:
@@ -260,6 +256,28 @@ def _from_text(control: Control, contract: Contract, value: Any) -> Value:
     if isinstance(value, str) and control.shape and value not in contract.styles:
         return value.split(",")
     return cast(Value, value)
+
+
+def _template(served: Served) -> Template:
+    """How the model's faces are aligned; models without an aligned image are not for photos."""
+    assert served.model.contract.template is not None
+    return served.model.contract.template
+
+
+def _fitted(photo: Photo, template: Template) -> Image:
+    """The whole picture as a crop of the template's size."""
+    pixels, size = photo.full(), (template.width, template.height)
+    if photo.size == size:
+        return pixels
+    interpolation = cv2.INTER_AREA if photo.size > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
+
+
+def _pasted(photo: Image, faces: Sequence[Face], drawn: Sequence[Image], template: Template) -> Image:
+    """The photo with the drawings laid into it, the largest on top."""
+    for drawing, face in zip(reversed(drawn), reversed(faces), strict=True):
+        photo = paste(photo, drawing, face.align(template), template)
+    return photo
 
 
 def _opened(name: str, outcome: Opened | BaseException) -> Opened:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import BadParameter
 from service.imaging import Format
+from service.jobs import ItemState, JobState
+from service.pipeline import Faces
+from service.registry import State
 
 
 class Options(BaseModel):
@@ -33,7 +36,11 @@ class TranslateOptions(Options):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="0 draws in the model's default style, any other number in one of its own; `style` wins over it"
     )
-    faces: Literal["largest", "all"] = Field("largest", description="which faces are drawn")
+    faces: Faces = Field(
+        Faces.LARGEST,
+        description="which faces are drawn; `aligned`: the picture is one face, cut by the model's template already",
+    )
+    identity: bool = Field(True, description="whether to say how much of the person is left, which takes an encoder")
     output: Literal["crop", "photo"] = Field(
         "crop", description="the drawn face alone, or the whole photo with every drawn face laid back into it"
     )
@@ -79,7 +86,7 @@ class FoundFace(BaseModel):
 class DrawnFace(FoundFace):
     """A face that was drawn."""
 
-    similarity: float | None = Field(description="cosine between photo and drawing, -1..1; null without an encoder")
+    similarity: float | None = Field(description="cosine between photo and drawing, -1..1; null if not asked for")
     image: str | None = Field(description="base64 of the drawn crop; null with output=photo")
 
 
@@ -93,6 +100,63 @@ class Translation(BaseModel):
     image: str | None = Field(description="base64 of the whole photo; null with output=crop")
     faces: list[DrawnFace] = Field(description="largest first")
     timings: dict[str, float] = Field(description="milliseconds by stage")
+
+
+class ProblemDetails(BaseModel):
+    """application/problem+json (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    instance: str = Field(description="names the request, as X-Request-ID does")
+    detail: str | None = None
+    errors: list[dict[str, str]] | None = Field(
+        None, description="what in the request caused it, each as a JSON `pointer`"
+    )
+    retry_after: int | None = Field(None, description="seconds")
+
+
+class BatchTranslation(BaseModel):
+    """Answer of POST /translate/batch."""
+
+    id: str = Field(description="the request's id")
+    items: list[Translation | ProblemDetails] = Field(
+        description="for each photo, in the order of the request, what /translate would answer"
+    )
+
+
+class JobCounts(BaseModel):
+    """Photos of a job by state."""
+
+    queued: int
+    running: int
+    done: int
+    failed: int
+
+
+class JobSummary(BaseModel):
+    """A job as a whole."""
+
+    id: str
+    state: JobState = Field(description="`cancelled`: it ended before all of its photos were drawn")
+    counts: JobCounts
+
+
+class JobItem(BaseModel):
+    """A photo of a job."""
+
+    number: int = Field(description="its place in the request, from 0")
+    state: ItemState
+    url: str | None = Field(None, description="where its drawing is; absent if there is none")
+    problem: ProblemDetails | None = Field(None, description="what /translate would answer; absent if it is drawn")
+
+
+class JobStatus(JobSummary):
+    """A job and its photos."""
+
+    items: list[JobItem]
+    expires_in: int | None = Field(None, description="seconds until it is forgotten; absent before it has ended")
 
 
 class Verification(BaseModel):
@@ -120,12 +184,22 @@ class ControlInfo(BaseModel):
     meaning: str
 
 
+class ModelCosts(BaseModel):
+    """What a model takes where it runs, as measured when it was loaded."""
+
+    memory: int = Field(description="bytes, about")
+    seconds: dict[int, float] = Field(description="rows -> seconds of one run of so many")
+    lone: float | None = Field(description="seconds of one row that may use every core; null where it never does")
+
+
 class ModelInfo(BaseModel):
     """A served model."""
 
     notice: str = Field(description="read this first; may be empty")
     name: str
     version: int
+    versions: list[int] = Field(description="in the repository, lowest first")
+    state: State
     role: str
     default: bool = Field(description="used when a request names no model")
     description: str
@@ -135,26 +209,35 @@ class ModelInfo(BaseModel):
     styles: list[str]
     thresholds: dict[str, float] = Field(description="false-accept rate -> cosine")
     input: list[int] | None = Field(description="height and width of the aligned face")
+    device: str = Field(description="where it runs: cpu, or a GPU")
+    provider: str = Field(description="of ONNX Runtime")
+    costs: ModelCosts
     digest: str = Field(description="sha256 of the file")
     provenance: dict[str, str]
+
+
+class AbsentModel(BaseModel):
+    """A model of the repository that is not in memory."""
+
+    name: str
+    versions: list[int] = Field(description="lowest first")
+    state: State = Field(
+        description="on-demand: the next request that names it waits until it is loaded; unloaded: not before an "
+        "administrator loads it; failed: it could not be loaded"
+    )
+    reason: str = Field(description="why it could not be; may be empty")
 
 
 class ModelList(BaseModel):
     """Answer of GET /models."""
 
     models: list[ModelInfo]
+    absent: list[AbsentModel] = Field(description="what could be served too")
 
 
-class ProblemDetails(BaseModel):
-    """application/problem+json (RFC 9457)."""
+class LoadOptions(Options):
+    """Options of POST /models/{name}:load."""
 
-    type: str
-    title: str
-    status: int
-    code: str
-    instance: str = Field(description="names the request, as X-Request-ID does")
-    detail: str | None = None
-    errors: list[dict[str, str]] | None = Field(
-        None, description="what in the request caused it, each as a JSON `pointer`"
-    )
-    retry_after: int | None = Field(None, description="seconds")
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[int, Field(ge=1)] | None = Field(None, description="unset: the highest of the repository")

@@ -10,11 +10,12 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from export.alignment import SQUARE_256, cut
+from export.alignment import SQUARE_256
 from export.repository import publish
 from export.to_onnx import export_model
 from service.faces import FaceFinder
 from service.main import create_app
+from service.photo import Photo
 from service.settings import Settings
 from training.data.caricaturist import FaceSpace
 from training.data.pairs import drawing_pair, shape_pair
@@ -57,9 +58,9 @@ def test_the_service_answers_with_the_pixels_of_the_trained_average(run, tmp_pat
     publish(repository, "caricature", 1, {"model.onnx": tmp_path / "model.onnx"})
     for other in ("landmarks", "sphereface"):
         (repository / other).symlink_to(models / other)
-    image = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))
+    picture = Photo(photo, None, 1_000_000)
     (landmarks,) = (models / "landmarks").glob("*/model.dat")
-    crop = cut(image, FaceFinder(landmarks).largest(image).align(SQUARE_256), SQUARE_256)
+    crop = FaceFinder(landmarks).largest(picture).crop(picture, SQUARE_256)
     style = torch.from_numpy(contract({}).draw_style(7))[None]
     with TestClient(create_app(Settings(models=repository, log_level="error"))) as client:
         for strength in (0.0, 1.0, 2.5):

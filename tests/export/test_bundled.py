@@ -64,6 +64,28 @@ def test_the_graph_equals_the_network_rebuilt_from_it(name, version):
 
 
 @pytest.mark.parametrize("name, version", VERSIONS)
+def test_the_same_bytes_for_any_number_of_threads_and_rows(name, version):
+    """A row gives the same bits on 1, 2 and 3 threads, alone and in batches of 2, 4 and 8."""
+    path = resolved(name, version)
+    sessions = [open_session(path.read_bytes(), threads) for threads in (1, 2, 3)]
+    contract = Contract.from_metadata(sessions[0].get_modelmeta().custom_metadata_map, str(path))
+    feed = draw_feed(contract, rows=8)
+    if "image" in feed:  # smooth shapes as well as noise
+        coarse = feed["image"][:4, ::16, ::16]
+        feed["image"][:4] = coarse.repeat(16, 1).repeat(16, 2)[:, : feed["image"].shape[1], : feed["image"].shape[2]]
+
+    def run(session, rows):
+        return session.run(None, {each: value[rows] for each, value in feed.items()})[0]
+
+    alone = np.concatenate([run(sessions[0], slice(row, row + 1)) for row in range(8)])
+    for session in sessions[1:]:
+        for row in range(2, 6):
+            np.testing.assert_array_equal(run(session, slice(row, row + 1))[0], alone[row])
+    for session, size in ((sessions[0], 2), (sessions[0], 4), (sessions[0], 8), (sessions[1], 8)):
+        np.testing.assert_array_equal(run(session, slice(size)), alone[:size])
+
+
+@pytest.mark.parametrize("name, version", VERSIONS)
 def test_outputs_are_alive(name, version):
     """Different inputs give different, finite outputs; embeddings have length one."""
     path = resolved(name, version)

@@ -15,11 +15,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from service.batching import Lane
 from service.errors import INTERNAL, PROBLEMS
 from service.main import create_app
-from service.pipeline import Served
 from service.settings import Settings
+from service.uploads import Picture
 
 JPEG = {"content-type": "image/jpeg"}
 
@@ -390,25 +389,19 @@ def gated_(models: Path, photo: bytes) -> Iterator[Gated]:
         client, gate = TestClient(create_app(settings)), Event()
         client.__enter__()
         gates.append((client, gate))
-        served = client.app.state.pipeline.served
+        model = client.app.state.parts.registry.served["caricature"].model
+        run = model.run
 
-        async def close_the_gate() -> None:
-            model = served["caricature"].model
-            await served["caricature"].lane.close()
+        def gated_run(*arguments: object, **options: object) -> object:
+            gate.wait(20)
+            return run(*arguments, **options)
 
-            def run(rows: object) -> object:
-                gate.wait(20)
-                return model.run(rows)
-
-            served["caricature"] = Served(model, Lane("caricature", run, capacity=settings.queue_capacity, max_batch=1))
-
-        client.portal.call(close_the_gate)
+        model.run = gated_run
         return client, gate
 
     yield make
     for client, gate in gates:
         gate.set()
-        client.portal.call(client.app.state.pipeline.served["caricature"].lane.close)
         client.__exit__(None, None, None)
 
 
@@ -437,10 +430,10 @@ def test_an_unexpected_error_tells_nothing(gated: Gated, models: Path, photo: by
     """A bug is a problem of status 500 without the exception's text, and the service goes on."""
     client, _ = gated(Settings(models=models))
 
-    async def broken(*arguments: object, **options: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("secret")
 
-    pipeline = client.app.state.pipeline
+    pipeline = client.app.state.parts.pipeline
     working, pipeline.translate = pipeline.translate, broken
     answer = client.post("/translate", files={"image": photo})
     pipeline.translate = working
@@ -481,8 +474,8 @@ def test_openapi_documents_bodies_options_and_every_problem(client: TestClient) 
     assert set(translate["requestBody"]["content"]) == {"multipart/form-data", "application/json", "image/*"}
     assert set(verify["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     options = {parameter["name"] for parameter in translate["parameters"]}
-    assert options == {"model", "seed", "faces", "output", "format", "quality"}
-    text = json.dumps(translate["responses"])
+    assert options == {"model", "seed", "faces", "identity", "output", "format", "quality"}
+    text = json.dumps(document["paths"])
     documented = {problem.code for problem in PROBLEMS.values() if f"`{problem.code}`" in text}
     assert documented == {problem.code for problem in PROBLEMS.values()} - {"client-closed"}
     for status in ("200", "406", "413", "415", "422", "503"):
@@ -513,3 +506,24 @@ def test_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs").text
     assert "http://" not in page.replace("http://testserver", "") and "https://" not in page
     assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_a_picture_may_be_named_by_its_url_where_that_is_allowed(settings: Settings, photo: bytes) -> None:
+    """JSON with {"url": ...} is refused by default and drawn from what the fetcher brings where it is on."""
+
+    class Brings:
+        async def fetch(self, url: str, *, seconds: float) -> Picture:
+            assert url == "https://pictures.example/me.jpg" and seconds > 0
+            return Picture(photo)
+
+    named = {"image": {"url": "https://pictures.example/me.jpg"}}
+    with TestClient(create_app(settings)) as client:
+        refused = client.post("/translate", json=named)
+        assert (refused.status_code, refused.json()["code"]) == (422, "url-not-allowed")
+        client.app.state.fetcher = Brings()
+        drawn = client.post("/translate", json=named)
+        assert drawn.content == client.post("/translate", content=photo, headers=JPEG).content
+    on = settings.model_copy(update={"fetch_urls": True})
+    with TestClient(create_app(on)) as client:
+        private = client.post("/translate", json={"image": {"url": "https://127.0.0.1/me.jpg"}})
+        assert (private.status_code, private.json()["code"]) == (422, "url-not-allowed")

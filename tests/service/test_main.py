@@ -1,19 +1,12 @@
 """service.main and service.cli: sound models or no start, readiness, and a real process that stops gracefully."""
 
-import io
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 from typer.testing import CliRunner
 
 from export.contract import ContractError
@@ -22,6 +15,7 @@ from service import __version__
 from service.cli import app
 from service.main import create_app
 from service.settings import Settings
+from tests.processes import Ask, Crowd, serving, until
 
 
 def test_not_ready_before_the_models_are(settings: Settings, photo: bytes) -> None:
@@ -94,64 +88,33 @@ def test_the_command_knows_its_version() -> None:
     assert result.exit_code == 0 and result.stdout.strip() == __version__
 
 
-@pytest.fixture(name="process")
-def process_(models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`likeness serve` on a free port as a process of its own, ready, and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    monkeypatch.setenv("LIKENESS_MODELS", str(models))
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                if httpx2.get(f"{address}/readyz").is_success:
-                    break
-            except httpx2.TransportError:
-                time.sleep(0.1)
-        else:
-            raise RuntimeError("the service did not become ready")
-        yield process, address
-    finally:
-        process.kill()
-        process.communicate()
+@pytest.fixture(name="asks")
+def asks_(client: TestClient, photo: bytes, smiling: bytes) -> list[Ask]:
+    """Requests, with what an undisturbed service answers."""
+    asks = [Ask(photo, {}), Ask(smiling, {"output": "photo"})]
+    return [Ask(each.photo, each.options, each.answered(client).content) for each in asks]
 
 
-def test_a_real_process_serves_and_finishes_its_work_on_sigterm(
-    process: tuple[subprocess.Popen[bytes], str], photo: bytes
-) -> None:
-    """Requests that are in work when SIGTERM comes are answered; then the process ends by itself and logs it."""
-    running, address = process
-    large = io.BytesIO()
-    Image.open(io.BytesIO(photo)).resize((3000, 3000)).save(large, "JPEG")
-    upload = {"image": ("my-holiday.jpg", large.getvalue(), "image/jpeg")}
-    with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(httpx2.post, f"{address}/translate", files=upload, timeout=60) for _ in range(4)]
-        # The request that asks is in flight too.
-        while "in_flight 5" not in httpx2.get(f"{address}/metrics").text:
-            assert not all(answer.done() for answer in answers)
-        running.send_signal(signal.SIGTERM)
-        assert [answer.result().status_code for answer in answers] == [200] * 4
-    log = running.communicate(timeout=20)[1].decode()
-    assert running.returncode in (0, -signal.SIGTERM)
-    assert '"stopped"' in log and "my-holiday" not in log and "127.0.0.1" not in log.replace(address, "")
+def test_sigterm_under_load_loses_nothing(models: Path, tmp_path: Path, asks: list[Ask]) -> None:
+    """What was admitted is answered, what comes is told to come back, and the process ends by itself, with status 0."""
+    with serving(models, tmp_path, LIKENESS_DRAIN_DELAY="1") as process:
+        with Crowd(process.address, asks, 4) as crowd:
+            crowd.has_had("right", 10)
+            process.popen.send_signal(signal.SIGTERM)
+            crowd.has_had("draining", 1)
+            assert process.popen.wait(20) == 0
+        assert crowd.wrong == [] and set(crowd.outcomes) <= {"right", "draining", "lost"}
+        assert process.requests(status=200) == crowd.outcomes["right"]
+        assert '"stopped"' in process.log and "127.0.0.1" not in process.log.replace(process.address, "")
 
 
-def test_a_client_that_goes_away_is_noticed(process: tuple[subprocess.Popen[bytes], str], photo: bytes) -> None:
+def test_a_client_that_goes_away_is_noticed(models: Path, tmp_path: Path, photo: bytes) -> None:
     """When the connection closes the work is dropped and counted as 499; others are served on."""
-    _, address = process
-    host, _, port = address.removeprefix("http://").partition(":")
     head = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
-    for _ in range(5):
-        with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(head.encode() + photo)
-    for _ in range(100):
-        if 'likeness_problems_total{code="client-closed"}' in httpx2.get(f"{address}/metrics").text:
-            break
-        time.sleep(0.05)
-    else:
-        raise AssertionError("nobody noticed")
-    assert httpx2.post(f"{address}/translate", content=photo, headers={"content-type": "image/jpeg"}).is_success
+    with serving(models, tmp_path) as process:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", process.port)) as connection:
+                connection.sendall(head.encode() + photo)
+        left = 'likeness_problems_total{code="client-closed"}'
+        until(lambda: left in httpx2.get(f"{process.address}/metrics").text)
+        assert httpx2.post(f"{process.address}/translate", files={"image": photo}).is_success

@@ -16,11 +16,25 @@ CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 
 
-def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, batch normalisation (folded into the convolution at export), ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+class Convolution(nn.Sequential):
+    """3x3 convolution, batch normalisation and, unless `linear`, ReLU.
+
+    Out of training the normalisation is part of the convolution's weights. ONNX Runtime, which does not merge the two
+    where weights are stored as float16, then computes every sum in one order, whatever its number of threads.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, linear: bool = False) -> None:
+        active = () if linear else (nn.ReLU(inplace=True),)
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), *active)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        convolution, norm, *active = self
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight, bias = convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+        x = F.conv2d(x, weight, bias, convolution.stride, convolution.padding)
+        return F.relu(x) if active else x
 
 
 class Residual(nn.Module):
@@ -28,8 +42,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = convolution(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
@@ -45,13 +59,13 @@ class WarpHead(nn.Module):
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         a, b, c, d = width, 2 * width, 4 * width, 6 * width
-        self.stem = nn.Sequential(convolution(3, a, 2), convolution(a, b, 2), Residual(b))  # 32 x 32
-        self.middle = nn.Sequential(convolution(b, c, 2), Residual(c))  # 16 x 16
-        self.deep = nn.Sequential(convolution(c, d, 2), Residual(d), Residual(d))  # 8 x 8
-        self.squeeze = convolution(d, b)
+        self.stem = nn.Sequential(Convolution(3, a, 2), Convolution(a, b, 2), Residual(b))  # 32 x 32
+        self.middle = nn.Sequential(Convolution(b, c, 2), Residual(c))  # 16 x 16
+        self.deep = nn.Sequential(Convolution(c, d, 2), Residual(d), Residual(d))  # 8 x 8
+        self.squeeze = Convolution(d, b)
         self.judge = nn.Sequential(nn.Linear(b * 64, 256), nn.ReLU(inplace=True), nn.Linear(256, 2 * 16 * 16))
-        self.up_middle = convolution(d + c, c)
-        self.up_fine = convolution(c + b, b)
+        self.up_middle = Convolution(d + c, c)
+        self.up_fine = Convolution(c + b, b)
         self.field = nn.Conv2d(b, 2, 3, 1, 1)
         edge = torch.sin(torch.pi * (torch.arange(CELLS) + 0.5) / CELLS).clamp(max=0.5) * 2
         self.register_buffer("fade", torch.minimum(edge[:, None], edge[None, :])[None, None], persistent=False)

@@ -3,7 +3,7 @@
 Paper: none; the parts are AutoToon's explicit warp (Gong et al. 2020), scaling and squaring (Arsigny et al. 2006), a
 style-modulated U-Net. Data: train-clean (public-domain and CC BY portraits) and geometry (AutoToon artists), nothing
 else. On one core of a server CPU each: portraits 1 minute, shapes 6, drawings 12, warp 25, paint 30. Figures, on people
-set aside: detected 1, id_kept 1, exaggeration 1.68, repaint 0.079, flatness 0.17 (models/caricature/1/card.md).
+set aside: detected 1, id_kept 1, exaggeration 1.68, repaint 0.079, flatness 0.17 (models/caricature/2/card.md).
 
     python -m training.data.portraits $LIKENESS_DATA runs/packed
     OMP_NUM_THREADS=1 python -m training.data.pairs shapes runs/packed runs/shapes --count 12000
@@ -217,27 +217,40 @@ def assembled(run: Path) -> Caricaturist:
 @app.command()
 def export(run: Folder, packed: Folder, models: Folder, version: int = 1) -> None:
     """Write models/caricature/VERSION/model.onnx; refused unless ONNX Runtime agrees with the network on real faces."""
-    faces = Portraits.load(packed / "set-aside.npz").images[:5]
+    stages = {stage.name: f"{stage.images} images in batches of {stage.batch}" for stage in (WARP, PAINT)}
+    written(assembled(run), {"recipe": "training/recipes/caricature.py", **stages}, packed, models, version)
+
+
+@app.command()
+def renew(packed: Folder, models: Folder) -> None:
+    """Write the next version from the weights of the highest one: another graph that draws the same."""
+    entry = Repository(models).resolve("caricature")
+    path = entry.path("model.onnx")
+    known = Contract.from_metadata(open_session(path.read_bytes()).get_modelmeta().custom_metadata_map, str(path))
+    provenance = {**known.provenance, "weights": f"caricature/{entry.version}, sha256 {entry.files[path.name]}"}
+    written(from_state(load_state(path)), provenance, packed, models, entry.version + 1)
+
+
+def written(network: Caricaturist, provenance: dict[str, str], packed: Path, models: Path, version: int) -> None:
+    """Publish the network as a version of the caricature."""
     random = np.random.default_rng(0)
     example = {
-        "image": faces,
+        "image": Portraits.load(packed / "set-aside.npz").images[:5],
         "strength": np.array([0, 0.5, 1, 2, 3], np.float32),
         "style": random.standard_normal((5, STYLE_SIZE)).astype(np.float32),
     }
-    stages = {stage.name: f"{stage.images} images in batches of {stage.batch}" for stage in (WARP, PAINT)}
-    provenance = {"recipe": "training/recipes/caricature.py", **stages}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        written = export_model(assembled(run), contract(provenance), path, example, float16=True)
+        measured = export_model(network, contract(provenance), path, example, float16=True)
         publish(models, "caricature", version, {"model.onnx": path})
-    typer.echo(f"caricature/{version}: deviations {dict(written.parity)}")
+    typer.echo(f"caricature/{version}: deviations {dict(measured.parity)}")
 
 
 @app.command()
 def evaluate(
     packed: Folder,
     models: Folder,
-    version: int = 1,
+    version: Annotated[int | None, typer.Option(help="unset: the highest")] = None,
     sheet: Annotated[Path | None, typer.Option(help="picture of the first 24 people, photo above drawing")] = None,
 ) -> None:
     """Judge the exported model on the 100 people set aside: every strength in the default look, then every look.

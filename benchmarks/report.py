@@ -1,0 +1,105 @@
+"""The tables of result files, so that no figure is typed by hand.
+
+python -m benchmarks.report benchmarks/results/*.json
+python -m benchmarks.report RESULTS --into benchmarks/README.md      (between its two marks)
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks import cells
+from benchmarks.tables import Table, milliseconds
+
+BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
+
+Document = dict[str, Any]
+
+
+def tables(document: Document) -> list[Table]:
+    """All tables of a result that have anything in them."""
+    return [table for table in KINDS[document["benchmark"]](document) if table.rows]
+
+
+def show(documents: Iterable[Document]) -> None:
+    """In the terminal."""
+    for document in documents:
+        for table in tables(document):
+            Console(width=140).print(table.rich())
+
+
+def markdown(document: Document) -> str:
+    """A paragraph on how it was measured, and the tables."""
+    machine = document["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    facts = [
+        f"`{document['command']}` at {document['commit']}, {document['at'][:10]}",
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory'] / 2**30:.0f} GB, {machine['system']}",
+        f"Python {machine['python']}, {packages}",
+        *([f"peers: {', '.join(document['peers'])}"] if "peers" in document else []),
+    ]
+    return "\n\n".join(["; ".join(facts) + ".", *(table.markdown() for table in tables(document))])
+
+
+def placed(page: str, text: str) -> str:
+    """The page with `text` between its marks; ValueError if it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"no {BEGIN} and {END} in the page")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def soak(document: Document) -> list[Table]:
+    """Requests, and what grew."""
+    cell, memory, files = document["cell"], document["rss"], document["files"]
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in cell["outcomes"].items())
+    tenths = [memory["second_tenth"], memory["last_tenth"], memory["most"]]
+    rows = [
+        ["minutes; clients", f"{cell['seconds'] / 60:g}; {document['clients']}"],
+        ["requests: what became of them", f"{sum(cell['outcomes'].values())}: {outcomes}"],
+        ["p50; p99 ms", "; ".join(milliseconds(cell["latency"].get(name)) for name in ("p50", "p99"))],
+        ["RSS MB: median of the second tenth; of the last; most", "; ".join(f"{size / 1e6:.1f}" for size in tenths)],
+        ["growth from the second tenth to the last", f"{memory['growth'] / 1e6:+.1f} MB"],
+        ["open files: the same", f"{files['second_tenth']:g}; {files['last_tenth']:g}; {files['most']:g}"],
+    ]
+    sizes = ", ".join(f"{count} of 10 {size}" for size, count in document["mix"].items())
+    return [Table(f"Soak: photos ({sizes}), every {document['broken_every']}th request broken", ["", ""], rows)]
+
+
+def leaving(document: Document) -> list[Table]:
+    """What was worked for nobody."""
+    rows = []
+    for workload, parts in document["workloads"].items():
+        left, staying = parts["leaving"], parts["staying"]
+        asked = sum(left["outcomes"].values())
+        share = f"{left['outcomes'].get('left', 0) / asked:.0%} of {asked}"
+        worked = [f"{left['worked']:.1f}", f"{left['wasted']:.2f}", f"{left['wasted'] / left['worked']:.2%}"]
+        rows.append([cells.TITLES[workload], share, *worked, milliseconds(staying["latency"]["p50"])])
+    header = ["workload", "left", "work s", "wasted s", "wasted", "p50 ms where nobody leaves"]
+    return [
+        Table(f"{document['clients']} clients, of whom {document['share']:.0%} leave while they wait", header, rows)
+    ]
+
+
+KINDS: dict[str, Callable[[Document], list[Table]]] = {"compare": cells.tables, "soak": soak, "leaving": leaving}
+
+
+def main(
+    results: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="result files")],
+    into: Annotated[Path | None, typer.Option(help="a page to put the tables into, between its marks")] = None,
+) -> None:
+    """Markdown of all tables."""
+    text = "\n\n".join(markdown(json.loads(path.read_text())) for path in results)
+    if into is None:
+        print(text)
+    else:
+        into.write_text(placed(into.read_text(), text))
+
+
+if __name__ == "__main__":
+    typer.run(main)
