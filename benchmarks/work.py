@@ -56,10 +56,11 @@ class Network:
 
 
 def aligned(translator: Network) -> Answer:
-    """A JPEG that is the model's crop already: decode, draw, encode."""
+    """A JPEG that is the model's crop already, perhaps larger: decode, reduce, draw, encode."""
+    size = translator.template.width, translator.template.height
 
     def answer(body: bytes) -> bytes:
-        return _jpeg(translator.run(Photo(body, "image/jpeg", MAX_PIXELS).full()))
+        return _jpeg(translator.run(Photo(body, "image/jpeg", MAX_PIXELS).fitted(*size)))
 
     return answer
 

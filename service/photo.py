@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import ExifTags, ImageCms, TiffImagePlugin
 from PIL import Image as Pillow
@@ -117,6 +118,14 @@ class Photo:
         Raises MalformedImage, UnsupportedImage.
         """
         return self.pixels(max(self._stored))[0]
+
+    def fitted(self, width: int, height: int) -> Image:
+        """The whole picture at another size, uint8 [height, width, 3], whatever that does to its proportions."""
+        pixels = self.full()
+        if self.size == (width, height):
+            return pixels
+        interpolation = cv2.INTER_AREA if self.size > (width, height) else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.uint8)
 
     def pixels(self, long_side: float) -> tuple[Image, float]:
         """The cheapest decode whose long side has at least `long_side` pixels, or all, and its scale, 1/8 to 1.

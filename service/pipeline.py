@@ -10,7 +10,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -207,7 +206,7 @@ class Pipeline:
                 faces = self._faces(photo, which, templates[0])
             self._telemetry.faces.observe(len(faces))
             with watch.stage("cut"):
-                cut_already = [[_fitted(photo, templates[0])]] if which is Faces.ALIGNED else []
+                cut_already = [[photo.fitted(templates[0].width, templates[0].height)]] if which is Faces.ALIGNED else []
                 others = templates[len(cut_already) :]
                 crops = cut_already + [[face.crop(photo, template) for face in faces] for template in others]
             return Opened(faces, crops, photo.full() if keep_photo else None)
@@ -262,15 +261,6 @@ def _template(served: Served) -> Template:
     """How the model's faces are aligned; models without an aligned image are not for photos."""
     assert served.model.contract.template is not None
     return served.model.contract.template
-
-
-def _fitted(photo: Photo, template: Template) -> Image:
-    """The whole picture as a crop of the template's size."""
-    pixels, size = photo.full(), (template.width, template.height)
-    if photo.size == size:
-        return pixels
-    interpolation = cv2.INTER_AREA if photo.size > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
 
 
 def _pasted(photo: Image, faces: Sequence[Face], drawn: Sequence[Image], template: Template) -> Image:
