@@ -206,7 +206,8 @@ class Pipeline:
                 faces = self._faces(photo, which, templates[0])
             self._telemetry.faces.observe(len(faces))
             with watch.stage("cut"):
-                cut_already = [[photo.fitted(templates[0].width, templates[0].height)]] if which is Faces.ALIGNED else []
+                first = templates[0]
+                cut_already = [[photo.fitted(first.width, first.height)]] if which is Faces.ALIGNED else []
                 others = templates[len(cut_already) :]
                 crops = cut_already + [[face.crop(photo, template) for face in faces] for template in others]
             return Opened(faces, crops, photo.full() if keep_photo else None)
