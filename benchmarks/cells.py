@@ -7,7 +7,8 @@ from benchmarks.statistics import rate, ratio
 from benchmarks.tables import Table, median, megabytes, milliseconds, number
 
 OURS = "likeness"
-OURS_TWICE = "likeness x 2"
+OURS_BOTH = (OURS, "likeness x 2")
+"""One process, and two: peers have at most two settings as well."""
 NO_SERVERS = ("raw", "static")
 TITLES = {
     "noop": "A: no-op model",
@@ -36,11 +37,11 @@ def tables(document: dict[str, Any]) -> list[Table]:
     found = [goals(cells, document["footprints"])]
     for workload, title in TITLES.items():
         closed, arrivals = _closed(cells, workload), _open(cells, workload)
-        found += [_rates(title, closed), _ratios(title, closed, closed)]
+        found.append(_rates(title, closed))
         if workload == "example":
-            found.append(
-                _ratios(f"{TITLES['photo']}, over peers as examples write it", _closed(cells, "photo"), closed)
-            )
+            found += _ratios(f"{TITLES['photo']}, over peers as examples write it", _closed(cells, "photo"), closed)
+        else:
+            found += _ratios(title, closed, closed)
         found += [_latencies(title, closed), _costs(title, closed), _arrivals(title, arrivals)]
     return [*found, _footprints(document["footprints"]), _conditions(cells)]
 
@@ -59,6 +60,10 @@ Goal = tuple[str, str, str, bool]
 
 def _goals(workload: str, cells: Cells) -> list[Goal]:
     closed, title, found = _closed(cells, workload), TITLES[workload], list[Goal]()
+    if workload == "example":
+        what = f"{TITLES['photo']}: answers, over the best peer as examples write it, by clients"
+        return _lead(what, _closed(cells, "photo"), closed, 1.3)
+    found += _lead(f"{title}: answers, over the best peer, by clients", closed, closed, 1.0)
     many = _of(closed, OURS, 32)
     if many:
         spread = _spread(many)
@@ -74,6 +79,18 @@ def _goals(workload: str, cells: Cells) -> list[Goal]:
         overload = [cell for cell in _open(cells, workload) if cell["server"] == OURS and cell["load"] == load]
         found += _overload_goals(f"{title}: {load:g} x overload", overload) if overload else []
     return found
+
+
+def _lead(what: str, ours: Cells, theirs: Cells, wanted: float) -> list[Goal]:
+    """Answers a second over those of the best peer, each in its best setting; held where the interval reaches it."""
+    figures, held = list[str](), True
+    for count in _counts(theirs):
+        mine, best = _best(ours, OURS_BOTH, count), _best(theirs, _peers(theirs), count)
+        if mine and best:
+            middle, low, high = ratio(_rounds(mine), _rounds(best))
+            figures.append(f"{count}: {middle:.2f} ({low:.2f}-{high:.2f}) {best[0]['server']}")
+            held = held and high >= wanted
+    return [(what, f">= {wanted:g}", ", ".join(figures), held)] if figures else []
 
 
 def _overload_goals(what: str, cells: Cells) -> list[Goal]:
@@ -101,12 +118,18 @@ def _rates(title: str, cells: Cells) -> Table:
     return Table(f"{title}: right answers a second, by clients", ["server", *map(str, counts)], rows)
 
 
-def _ratios(title: str, ours: Cells, theirs: Cells) -> Table:
+def _ratios(title: str, ours: Cells, theirs: Cells) -> list[Table]:
     """Over the best setting of each peer."""
-    counts = [count for count in _counts(theirs) if _of(ours, OURS, count)]
-    peers = sorted({cell["server"] for cell in theirs} - {OURS, OURS_TWICE, *NO_SERVERS}) if counts else []
-    rows = [[name, *(_ratio(_of(ours, OURS, count), _best(theirs, name, count)) for count in counts)] for name in peers]
-    return Table(f"{title}: likeness over peer, with 95 % interval", ["peer", *map(str, counts)], rows)
+    found = []
+    for label in OURS_BOTH:
+        counts = [count for count in _counts(theirs) if _of(ours, label, count)]
+        peers = _peers(theirs) if counts else []
+        rows = [
+            [name, *(_ratio(_of(ours, label, count), _best(theirs, [name], count)) for count in counts)]
+            for name in peers
+        ]
+        found.append(Table(f"{title}: {label} over peer, with 95 % interval", ["peer", *map(str, counts)], rows))
+    return found
 
 
 def _ratio(ours: Cells, theirs: Cells) -> str:
@@ -240,12 +263,16 @@ def _busiest(cells: Cells, label: str) -> Cells:
     return max(measured, key=lambda found: rate(_rounds(found)), default=[])
 
 
-def _best(cells: Cells, name: str, clients: int) -> Cells:
-    """The rounds of the peer's setting that answered most."""
-    labels = sorted({_label(cell) for cell in cells if cell["server"] == name})
-    return max(
-        (_of(cells, label, clients) for label in labels), key=lambda found: rate(_rounds(found)) if found else 0.0
-    )
+def _peers(cells: Cells) -> list[str]:
+    """The servers that are not ours."""
+    return sorted({cell["server"] for cell in cells} - {*OURS_BOTH, *NO_SERVERS})
+
+
+def _best(cells: Cells, names: Sequence[str], clients: int) -> Cells:
+    """The rounds of the server and setting that answered most."""
+    labels = sorted({_label(cell) for cell in cells if cell["server"] in names})
+    rounds = [_of(cells, label, clients) for label in labels]
+    return max(rounds, key=lambda found: rate(_rounds(found)) if found else 0.0, default=[])
 
 
 # Figures

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import cells
-from benchmarks.tables import Table, milliseconds
+from benchmarks.tables import Table, milliseconds, number
 
 BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
 
@@ -86,7 +86,20 @@ def leaving(document: Document) -> list[Table]:
     ]
 
 
-KINDS: dict[str, Callable[[Document], list[Table]]] = {"compare": cells.tables, "soak": soak, "leaving": leaving}
+def stages(document: Document) -> list[Table]:
+    """Where a lone request's time goes."""
+    order = document["stages"]
+    rows = [[name, *(number(row.get(stage), 2) for stage in order)] for name, row in document["milliseconds"].items()]
+    title = f"Milliseconds of a lone request by stage, medians of {document['requests']}"
+    return [Table(title, ["request", *order], rows)]
+
+
+KINDS: dict[str, Callable[[Document], list[Table]]] = {
+    "compare": cells.tables,
+    "soak": soak,
+    "leaving": leaving,
+    "stages": stages,
+}
 
 
 def main(

@@ -33,6 +33,19 @@ def test_a_peer_is_compared_in_its_best_setting():
     assert found["B: aligned crop: likeness over peer, with 95 % interval"] == [["mosec", "1.50 (1.50-1.50)"]]
 
 
+def test_the_best_peer_is_what_is_to_be_beaten():
+    """The goal is over whichever peer answered most, by whichever of the service's two settings answered more."""
+    found = tables(
+        cell("likeness", clients=8, rate=15),
+        cell("likeness x 2", clients=8, rate=19),
+        cell("mosec", "lanes", clients=8, rate=20),
+        cell("ray", "wide", clients=8, rate=10),
+    )["Goals"]
+    assert found == [
+        ["B: aligned crop: answers, over the best peer, by clients", ">= 1", "8: 0.95 (0.95-0.95) mosec", "**no**"]
+    ]
+
+
 def test_a_wrong_answer_voids_its_measurement():
     """A server that gave one answer that is not the work's has no rate at all there, and the report counts it."""
     found = tables(
@@ -87,6 +100,13 @@ def test_soak_and_leaving_have_their_tables():
     parts = {"photo": {"leaving": left, "staying": cell("likeness", clients=8), "stay": 0.1}}
     (leaving,) = report.tables(document("leaving", clients=8, share=0.3, workloads=parts))
     assert leaving.rows == [["C: photo mix", "30% of 100", "10.0", "0.10", "1.00%", "10.0"]]
+
+
+def test_the_stages_of_a_request_have_their_table():
+    """A stage that a request does not have is an empty cell."""
+    lone = {"B": {"decode": 0.5, "all": 30.0}, "/verify": {"identity": 5.0, "all": 40.0}}
+    (table,) = report.tables(document("stages", requests=9, stages=["decode", "identity", "all"], milliseconds=lone))
+    assert table.rows == [["B", "0.50", "", "30.00"], ["/verify", "", "5.00", "40.00"]]
 
 
 def test_the_tables_go_between_the_marks():
