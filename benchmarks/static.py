@@ -39,8 +39,9 @@ class Static(asyncio.Protocol):
 
 async def serve(port: int, exchanges: list[Exchange]) -> None:
     """Until the process is ended."""
-    answers = {}
+    answers: dict[int, bytes] = {}
     for exchange in exchanges:
+        assert len(exchange.body) not in answers, "two pictures of one length"
         body = min(exchange.answers)
         answers[len(exchange.body)] = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     server = await asyncio.get_running_loop().create_server(lambda: Static(answers), "127.0.0.1", port)

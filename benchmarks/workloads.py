@@ -66,7 +66,7 @@ def workload(name: str, models: Path) -> Workload:
 
 def noop(models: Path) -> Workload:
     """A: what a request costs around a model that costs nothing."""
-    exchanges = _exchanges("noop", pictures.photos({(640, 480): 10}), models)
+    exchanges = _exchanges("noop", pictures.photos({(640, 480): 7}), models)
     return Workload("noop", "A: no-op model", f"/translate?model=noop&{READY}", exchanges)
 
 

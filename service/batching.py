@@ -6,6 +6,7 @@ by `policy`. All methods may be called from any thread.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -120,6 +121,7 @@ class Lane(Generic[Item, Result]):
         self._observer = observer or Unobserved()
         self._queue: list[Job[Item, Result]] = []
         self._running: dict[int, float] = {}  # executor -> when it will be free, as predicted
+        self._company = -math.inf  # when two of them were last busy at a time
         self._served: dict[str, float] = {}
         self._gap = 0.0  # mean seconds between two arrivals
         self._last_arrival = 0.0
@@ -161,7 +163,8 @@ class Lane(Generic[Item, Result]):
         """Asked by work that runs in one of the executors: may it use every core for one row?"""
         with self._lock:
             idle = self.executors - len(self._running)
-            return policy.wide(idle, self.executors, len(self._queue), costs)
+            calm = time.monotonic() - self._company
+            return policy.wide(idle, self.executors, len(self._queue), calm, costs)
 
     @property
     def idle(self) -> int:
@@ -193,6 +196,10 @@ class Lane(Generic[Item, Result]):
             self._gap = ARRIVAL_MEMORY * self._gap + (1 - ARRIVAL_MEMORY) * max(0.0, now - self._last_arrival)
         self._last_arrival = now
 
+    def _note_company(self) -> None:
+        if len(self._running) > 1:
+            self._company = time.monotonic()
+
     def _wait(self, priority: Priority) -> float:
         now = time.monotonic()
         ahead = [job.ticket for job in self._queue if not job.is_dead]
@@ -209,6 +216,7 @@ class Lane(Generic[Item, Result]):
         while jobs := self._next(number):
             self._execute(jobs)
             with self._lock:
+                self._note_company()
                 del self._running[number]
                 self._report()
 
@@ -264,6 +272,7 @@ class Lane(Generic[Item, Result]):
     def _start(self, number: int, jobs: Sequence[Job[Item, Result]]) -> None:
         now = time.monotonic()
         self._running[number] = now + sum(job.ticket.cost for job in jobs)  # costs of rows are those of full batches
+        self._note_company()
         for job in jobs:
             self._served = policy.charge(self._served, job.ticket, {each.ticket.key for each in self._queue})
             self._observer.waited(self.name, job.ticket.priority.name.lower(), now - job.ticket.arrived)

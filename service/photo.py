@@ -90,10 +90,11 @@ class Photo:
         self._decode: tuple[Image, int] | None = None  # and by how much it is reduced
         if self._format == "JPEG" and _scans(content) > MAX_SCANS:
             raise UnsupportedImage(f"the JPEG has more than {MAX_SCANS} scans")
-        with self._opened() as picture:
-            self._stored = picture.size
-            self._sideways = self._format == "JPEG" and _orientation(picture) >= 5
-            _check(picture, max_pixels)
+        with _typed_errors():
+            self._opened: Pillow.Image | None = self._open()  # for the first decode, which changes it
+            self._stored = self._opened.size
+            self._sideways = self._format == "JPEG" and _orientation(self._opened) >= 5
+            _check(self._opened, max_pixels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -144,25 +145,29 @@ class Photo:
         return next((each for each in (8, 4, 2) if max(self._stored) / each >= long_side), 1)
 
     def _decoded(self, reduction: int) -> tuple[Image, int]:
-        with self._opened() as picture:
+        with _typed_errors():
+            picture, self._opened = self._opened or self._open(), None
             if reduction > 1:
                 width, height = self._stored
                 drafted = picture.draft(None, (max(1, width // reduction), max(1, height // reduction)))
                 reduction = round(width / drafted[1][2]) if drafted else 1  # narrow pictures are reduced by less
             return np.asarray(_upright_srgb(picture)), reduction
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Pillow.Image]:
-        """The file behind its header; whatever a decoder raises becomes an error of ours."""
-        try:
-            with Pillow.open(_Metered(self._content), formats=[self._format]) as picture:
-                yield picture
-        except LikenessError:
-            raise
-        except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-            raise TooManyPixels("far more pixels than the limit") from None
-        except Exception as error:  # decoders raise anything at all on hostile bytes
-            raise MalformedImage("the picture is truncated or corrupt") from error
+    def _open(self) -> Pillow.Image:
+        return Pillow.open(_Metered(self._content), formats=[self._format])
+
+
+@contextlib.contextmanager
+def _typed_errors() -> Iterator[None]:
+    """Whatever a decoder raises becomes an error of ours."""
+    try:
+        yield
+    except LikenessError:
+        raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
+        raise TooManyPixels("far more pixels than the limit") from None
+    except Exception as error:  # decoders raise anything at all on hostile bytes
+        raise MalformedImage("the picture is truncated or corrupt") from error
 
 
 def _sniff(content: bytes, media_type: str | None) -> _Magic:

@@ -107,9 +107,13 @@ def patience(rows: int, rate: float, costs: Costs) -> float:
     return 1 / rate if saved > rows / rate else 0.0
 
 
-def wide(idle: int, executors: int, waiting: int, costs: Costs) -> bool:
-    """Whether one row may use every core: nobody else wants one, and it was measured to help."""
-    alone = waiting == 0 and idle == executors - 1
+def wide(idle: int, executors: int, waiting: int, calm: float, costs: Costs) -> bool:
+    """Whether one row may use every core: nobody else wants one, and it was measured to help.
+
+    `calm`: seconds since two executors were last busy at a time. Clients that ask in turn leave gaps between their
+    requests; who finds all cores idle in such a gap would have company before its run is over.
+    """
+    alone = waiting == 0 and idle == executors - 1 and calm > costs.seconds[1]
     return alone and costs.lone is not None and costs.lone < WORTH_WIDENING * costs.seconds[1]
 
 

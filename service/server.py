@@ -18,6 +18,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.acceptor import Acceptor
 from service.connection import Connection, Connections
 from service.drain import Drain, install
 from service.errors import Problem
@@ -78,7 +79,19 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the application, listen."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        if sockets is None:
+            await super().startup()
+            return
+        await super().startup([])
+        for listener in sockets:
+            listener.listen(self.config.backlog)
+            self.servers.append(Acceptor(listener, self._connection, self._count))  # type: ignore[arg-type]
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state)
+
+    def _count(self) -> int:
+        return len(self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: the first begins the drain, the second ends the process at once."""

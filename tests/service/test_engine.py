@@ -125,9 +125,10 @@ def test_many_chains_at_once_do_not_mix(engine: Engine, served: Served) -> None:
     assert [future.result(5) for future in futures] == [[4 * n, 4 * n + 400] for n in range(8)]
 
 
-def test_a_lone_row_runs_wide_and_company_runs_narrow(engine: Engine) -> None:
-    """On an idle machine a network may use every core; as soon as others are in work it gets one."""
-    model = Doubler(Costs({1: 0.01}, lone=0.005))
+@pytest.mark.parametrize(("seconds", "expected_again"), [(3600.0, True), (1e-6, False)])
+def test_a_lone_row_runs_wide_and_company_runs_narrow(engine: Engine, seconds: float, expected_again: bool) -> None:
+    """On an idle machine a network may use every core, but not within the time of a run after there was company."""
+    model = Doubler(Costs({1: seconds}, lone=seconds / 2))
     engine.submit(doubled(Served(model), 1), "test", Cancellation()).result(5)
     assert model.runs == [(1, True)] * 2
     busy = engine.submit(working(0.3), "other", Cancellation())
@@ -135,6 +136,9 @@ def test_a_lone_row_runs_wide_and_company_runs_narrow(engine: Engine) -> None:
     engine.submit(doubled(Served(model), 1), "test", Cancellation()).result(5)
     assert model.runs[2:] == [(1, False)] * 2
     busy.result(5)
+    time.sleep(0.05)  # until its executor is idle
+    engine.submit(doubled(Served(model), 1), "test", Cancellation()).result(5)
+    assert model.runs[4:] == [(1, not expected_again)] * 2
 
 
 def test_forks_run_side_by_side_and_keep_their_order(engine: Engine) -> None:

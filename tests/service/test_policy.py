@@ -110,11 +110,18 @@ def test_patience_is_for_devices_where_batches_pay() -> None:
 
 def test_a_lone_request_gets_every_core_and_two_get_one_each() -> None:
     """Wide runs are for an otherwise idle machine, and only where they were measured to be faster."""
-    assert policy.wide(1, 2, 0, CONVOLUTIONS_ON_A_CPU)
-    assert not policy.wide(0, 2, 0, CONVOLUTIONS_ON_A_CPU)
-    assert not policy.wide(1, 2, 1, CONVOLUTIONS_ON_A_CPU)
-    assert not policy.wide(1, 2, 0, Costs({1: 0.05}))
-    assert not policy.wide(1, 2, 0, Costs({1: 0.05}, lone=0.049))
+    assert policy.wide(1, 2, 0, math.inf, CONVOLUTIONS_ON_A_CPU)
+    assert not policy.wide(0, 2, 0, math.inf, CONVOLUTIONS_ON_A_CPU)
+    assert not policy.wide(1, 2, 1, math.inf, CONVOLUTIONS_ON_A_CPU)
+    assert not policy.wide(1, 2, 0, math.inf, Costs({1: 0.05}))
+    assert not policy.wide(1, 2, 0, math.inf, Costs({1: 0.05}, lone=0.049))
+
+
+def test_a_gap_between_two_clients_is_no_solitude() -> None:
+    """Who had company within the time of a run expects it again."""
+    run = CONVOLUTIONS_ON_A_CPU.seconds[1]
+    assert not policy.wide(1, 2, 0, 0.9 * run, CONVOLUTIONS_ON_A_CPU)
+    assert policy.wide(1, 2, 0, 1.1 * run, CONVOLUTIONS_ON_A_CPU)
 
 
 @given(queues, st.lists(seconds, max_size=4), st.integers(1, 4), st.sampled_from(Priority))
