@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import cells
+from benchmarks.statistics import ratio
 from benchmarks.tables import Table, milliseconds, number
 
 BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
@@ -94,11 +95,32 @@ def stages(document: Document) -> list[Table]:
     return [Table(title, ["request", *order], rows)]
 
 
+def duel(document: Document) -> list[Table]:
+    """The service's rate over that of each peer, measured in turns."""
+    found = []
+    for workload in dict.fromkeys(cell["workload"] for cell in document["cells"]):
+        met = [cell for cell in document["cells"] if cell["workload"] == workload]
+        counts = sorted({cell["clients"] for cell in met})
+        rows = []
+        for peer in dict.fromkeys((cell["server"], cell["setting"]) for cell in met):
+            own = {cell["clients"]: cell for cell in met if (cell["server"], cell["setting"]) == peer}
+            rows.append([" ".join(peer).strip(), *(_in_turns(own[count]) if count in own else "" for count in counts)])
+        title = f"{cells.TITLES[workload]}: likeness over peer in turns, with 95 % interval"
+        found.append(Table(title, ["peer", *map(str, counts)], rows))
+    return found
+
+
+def _in_turns(cell: Document) -> str:
+    middle, low, high = ratio(cell["ours"], cell["theirs"])
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
 KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "compare": cells.tables,
     "soak": soak,
     "leaving": leaving,
     "stages": stages,
+    "duel": duel,
 }
 
 

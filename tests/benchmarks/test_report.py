@@ -109,6 +109,14 @@ def test_the_stages_of_a_request_have_their_table():
     assert table.rows == [["B", "0.50", "", "30.00"], ["/verify", "", "5.00", "40.00"]]
 
 
+def test_turns_are_compared_in_pairs():
+    """A machine that halves its speed between two turns, of both, leaves the ratio as it is."""
+    met = {"workload": "photo", "server": "mosec", "setting": "lanes"}
+    cells = [{**met, "clients": 8, "ours": [[22, 22], [11, 11]], "theirs": [[20, 20], [10, 10]]}]
+    (table,) = report.tables(document("duel", cells=cells, footprints=[]))
+    assert table.rows == [["mosec lanes", "1.100 (1.100-1.100)"]]
+
+
 def test_the_tables_go_between_the_marks():
     """The rest of the page stays, a second time too; a page without marks is refused."""
     page = f"Before.\n{report.BEGIN}\nold\n{report.END}\nAfter.\n"
