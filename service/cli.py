@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -19,6 +20,8 @@ COLOURS = {"pass": typer.colors.GREEN, "fail": typer.colors.RED, "note": typer.c
 app = typer.Typer(name="likeness", help="Caricatures that stay the same person.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+for command in entry_points(group="likeness.commands"):
+    app.add_typer(command.load())
 
 
 @app.command()

@@ -1,9 +1,20 @@
 import math
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn import functional
 
-from training.losses.margin import AngleLinear, angular_softmax, annealing, psi
+from training.losses.margin import (
+    AngleLinear,
+    BinaryMargin,
+    additive_angle,
+    additive_cosine,
+    angular_softmax,
+    annealing,
+    psi,
+)
 
 
 def test_psi_has_known_values():
@@ -72,3 +83,42 @@ def test_without_margin_it_is_softmax_of_scaled_cosines():
     plain = torch.nn.functional.cross_entropy(cosine * length, labels)
     assert angular_softmax(cosine, length, labels, 1e9).item() == pytest.approx(plain.item(), abs=1e-5)
     assert angular_softmax(cosine, length, labels, 5.0) > plain
+
+
+def test_without_a_margin_all_are_the_softmax_of_cosines() -> None:
+    """Of the scaled cosines."""
+    cosine, labels = torch.rand(6, 5) * 2 - 1, torch.arange(6) % 5
+    plain = functional.cross_entropy(30 * cosine, labels)
+    assert torch.allclose(additive_cosine(cosine, labels, 30, 0.0), plain)
+    assert torch.allclose(additive_angle(cosine, labels, 30, 0.0), plain, atol=1e-4)
+
+
+def test_a_margin_is_subtracted_from_the_cosine_or_added_to_the_angle() -> None:
+    """Known values of the target's logit; the loss rises with the margin."""
+    angle = torch.tensor(0.7)
+    cosine = torch.stack([angle.cos(), torch.tensor(0.1)])[None]
+    for loss, target in ((additive_cosine, angle.cos() - 0.3), (additive_angle, (angle + 0.3).cos())):
+        expected = functional.cross_entropy(10 * torch.stack([target, torch.tensor(0.1)])[None], torch.tensor([0]))
+        assert torch.allclose(loss(cosine, torch.tensor([0]), 10, 0.3), expected)
+
+
+@pytest.mark.parametrize("loss", [additive_cosine, additive_angle, BinaryMargin(3)])
+def test_margin_losses_fall_with_the_cosine_and_have_finite_gradients(loss: Callable[..., torch.Tensor]) -> None:
+    """From pointing away to pointing at the person, both ends included."""
+    labels, values = torch.tensor([0]), []
+    for own in torch.linspace(-1, 1, 41):
+        cosine = torch.stack([own, torch.tensor(0.0), torch.tensor(0.1)])[None].requires_grad_()
+        value = loss(cosine, labels)
+        value.backward()
+        assert torch.isfinite(cosine.grad).all()
+        values.append(value.item())
+    assert all(later <= earlier + 1e-6 for earlier, later in pairwise(values))
+
+
+def test_the_binary_bias_begins_in_balance() -> None:
+    """Where all cosines are 0, the pull of the right class is that of all wrong ones together, and the bias rests."""
+    loss = BinaryMargin(100)
+    cosine = torch.zeros(4, 100, requires_grad=True)
+    loss(cosine, torch.arange(4)).backward()
+    own, other = cosine.grad[0, 0], cosine.grad[0].sum() - cosine.grad[0, 0]
+    assert own < 0 and torch.allclose(own, -other, rtol=1e-4) and abs(loss.bias.grad.item()) < 1e-6

@@ -1,4 +1,4 @@
-"""A-Softmax, the angular margin of SphereFace (Liu et al. 2017, eq. 7 and 8), with the annealing that trains it."""
+"""Margins between people: A-Softmax of SphereFace (Liu et al. 2017, eq. 7 and 8) with its annealing, and later ones."""
 
 from __future__ import annotations
 
@@ -54,3 +54,51 @@ def angular_softmax(cosine: Tensor, length: Tensor, labels: Tensor, lam: float) 
     target = functional.one_hot(labels, cosine.shape[1]).bool()
     steeper = (psi(cosine) + lam * cosine) / (1 + lam)
     return functional.cross_entropy(length * torch.where(target, steeper, cosine), labels)
+
+
+def additive_cosine(cosine: Tensor, labels: Tensor, scale: float = 30.0, margin: float = 0.35) -> Tensor:
+    """CosFace (Wang et al. 2018, eq. 4): cross-entropy of `scale` times the cosines, the target's less `margin`."""
+    target = functional.one_hot(labels, cosine.shape[1])
+    return functional.cross_entropy(scale * (cosine - margin * target), labels)
+
+
+def additive_angle(cosine: Tensor, labels: Tensor, scale: float = 64.0, margin: float = 0.5) -> Tensor:
+    """ArcFace (Deng et al. 2019, eq. 3): the target's angle is widened by `margin`.
+
+    Beyond pi - margin, where that would come down again on the other side, the cosine goes on falling as a line. The
+    sine is never exactly 0, where the gradient of its root is infinite.
+    """
+    sine = (1 - cosine.square()).clamp(min=1e-12).sqrt()
+    wider = cosine * math.cos(margin) - sine * math.sin(margin)
+    beyond = cosine - margin * math.sin(margin)
+    steeper = torch.where(cosine > math.cos(math.pi - margin), wider, beyond)
+    target = functional.one_hot(labels, cosine.shape[1]).bool()
+    return functional.cross_entropy(scale * torch.where(target, steeper, cosine), labels)
+
+
+class BinaryMargin(nn.Module):
+    """SphereFace2 (Wen et al. 2022, eq. 6): one question for each class, is it this person?
+
+    Cosines [B, classes] and labels int64 [B] -> the mean over the batch of all classes' logistic losses. `balance` is
+    the weight of the right class against that of all others together. The bias begins where, with features that know
+    nothing (cosine 0), both sides pull equally.
+    """
+
+    def __init__(
+        self, classes: int, *, balance: float = 0.7, scale: float = 40.0, margin: float = 0.4, power: float = 3.0
+    ) -> None:
+        super().__init__()
+        self.balance, self.scale, self.margin, self.power = balance, scale, margin, power
+        odds = balance / ((1 - balance) * (classes - 1))
+        middle = 2 * 0.5**power - 1
+        own, other = scale * (middle - margin), scale * (middle + margin)
+        root = math.sqrt((1 - odds) ** 2 + 4 * odds * math.exp(own - other))
+        self.bias = nn.Parameter(torch.tensor(math.log(2 * odds) - other - math.log(1 - odds + root)))
+
+    def forward(self, cosine: Tensor, labels: Tensor) -> Tensor:
+        target = functional.one_hot(labels, cosine.shape[1]).bool()
+        spread = 2 * ((cosine + 1) / 2).pow(self.power) - 1
+        own = functional.softplus(-self.scale * (spread - self.margin) - self.bias)
+        other = functional.softplus(self.scale * (spread + self.margin) + self.bias)
+        losses = torch.where(target, self.balance * own, (1 - self.balance) * other)
+        return losses.sum(1).mean() / self.scale

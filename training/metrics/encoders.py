@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.data.recognition import Faces
-from training.metrics.verification import FARS, Interval, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold
+from training.metrics.interval import Interval
+from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold
 
 CALIBRATION = ("faces-id", "landmarks68", "congress256")  # tests/london256 is left to check the thresholds on
 

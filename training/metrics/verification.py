@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.metrics.interval import Interval
+
 FARS = (0.01, 0.001)
 
 
@@ -43,18 +45,6 @@ class Roc:
         """(TAR, threshold) at the lowest threshold whose FAR is no more than `far`."""
         index = np.searchsorted(self.far, far, side="right") - 1
         return float(self.tar[index]), float(self.thresholds[index])
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __format__(self, spec: str) -> str:
-        return f"{self.value:{spec}} ({self.low:{spec}}..{self.high:{spec}})"
 
 
 def all_pairs(rows: int) -> Pairs:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from training.data.caricaturist import EASING
 from training.data.painter import STYLE_SIZE, hatching
+from training.networks.pixels import picture
 
 SIDE = 256
 CELLS = 32  # the velocity field's resolution
@@ -244,11 +245,6 @@ def from_state(state: dict[str, Tensor]) -> Caricaturist:
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
     return model.eval()
-
-
-def picture(image: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] to float [B, 3, H, W] in -1..1."""
-    return image.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def eased(strength: Tensor) -> Tensor:

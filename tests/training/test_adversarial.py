@@ -1,0 +1,77 @@
+"""training.losses.adversarial: known values of the objectives."""
+
+import math
+
+import pytest
+import torch
+
+from training.losses.adversarial import (
+    HINGE,
+    LEAST_SQUARES,
+    NON_SATURATING,
+    SATURATING,
+    WASSERSTEIN,
+    Objective,
+    least_squares,
+    real_sign,
+    relativistic,
+)
+
+REAL, FAKE = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 3.0])
+
+
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+@pytest.mark.parametrize(
+    ("objective", "discriminator", "generator"),
+    [
+        (LEAST_SQUARES, ((1 + 1) / 2 + (1 + 9) / 2) / 2, (4 + 4) / 4),
+        (least_squares(-1, 1, 0), ((1 + 1) / 2 + (0 + 16) / 2) / 2, (1 + 9) / 4),
+        (WASSERSTEIN, -1 + 1, -1),
+        (HINGE, 0.5 + 2, -1),
+        (
+            NON_SATURATING,
+            (softplus(-2) + softplus(0) + softplus(-1) + softplus(3)) / 2,
+            (softplus(1) + softplus(-3)) / 2,
+        ),
+        (
+            SATURATING,
+            (softplus(-2) + softplus(0) + softplus(-1) + softplus(3)) / 2,
+            -(softplus(-1) + softplus(3)) / 2,
+        ),
+    ],
+)
+def test_objectives_at_known_logits(objective: Objective, discriminator: float, generator: float) -> None:
+    """Means over images, of real and of generated ones."""
+    assert objective.discriminator(REAL, FAKE).item() == pytest.approx(discriminator)
+    assert objective.deceive(FAKE).item() == pytest.approx(generator)
+
+
+def test_places_of_a_patch_discriminator_are_averaged() -> None:
+    """A map of equal logits is as good as one logit."""
+    assert HINGE.discriminator(REAL[:, None, None, None].expand(2, 1, 3, 5), FAKE) == HINGE.discriminator(REAL, FAKE)
+
+
+def test_least_squares_is_zero_at_its_targets() -> None:
+    """And nowhere else."""
+    assert LEAST_SQUARES.discriminator(torch.ones(3), torch.zeros(3)) == 0
+    assert LEAST_SQUARES.discriminator(torch.ones(3), torch.full((3,), 0.1)) > 0
+
+
+def test_relativistic_losses_are_of_differences() -> None:
+    """A constant on both sides changes nothing; the two losses mirror each other."""
+    ours, theirs = relativistic(REAL, FAKE)
+    assert torch.allclose(torch.stack(relativistic(REAL + 7, FAKE + 7)), torch.stack([ours, theirs]), atol=1e-6)
+    assert torch.equal(relativistic(FAKE, REAL)[0], theirs)
+
+
+def test_half_precision_is_widened_first() -> None:
+    """Logits of bfloat16 give a float32 loss."""
+    assert NON_SATURATING.discriminator(REAL.bfloat16(), FAKE.bfloat16()).dtype == torch.float32
+
+
+def test_the_sign_tells_overfitting() -> None:
+    """1 where all real pictures are known as such."""
+    assert real_sign(torch.tensor([1.0, 2.0, 0.1])) == 1 and real_sign(torch.tensor([1.0, -2.0])) == 0

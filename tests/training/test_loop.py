@@ -1,0 +1,165 @@
+"""training.engine.loop: the same run, however often it is interrupted and on however many processes it is made."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from tests.training.toy import Config, Other, Toy
+from training.engine import checkpoint, loop
+from training.engine.errors import CheckpointError, RunError, SickRun
+from training.engine.loop import Trainer
+from training.engine.run import LATEST, Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def trainer(folder: Path, **settings: object) -> Trainer:
+    """Of the toy recipe, on this CPU."""
+    recipe, run = Toy(Config(**settings)), Run(folder)
+    run.begin("toy", recipe)
+    return Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1))
+
+
+def trained(folder: Path, **settings: object) -> dict[str, torch.Tensor]:
+    """The state of a run that went to its end."""
+    whole = trainer(folder, **settings)
+    assert whole.train(folder)
+    return whole.state()
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    """Bit by bit."""
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def close(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    """But for the order of sums."""
+    return left.keys() == right.keys() and all(torch.allclose(left[name], right[name], atol=1e-6) for name in left)
+
+
+def test_the_toy_learns(tmp_path: Path) -> None:
+    """The average of the weights is near the line that the points are on."""
+    state = trained(tmp_path, images=16_000, rate=0.03, half_life=1000)
+    assert abs(state["averages/line/weight"].item() - 3) < 0.1 and abs(state["averages/line/bias"].item() + 1) < 0.1
+
+
+def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
+    """Weights, averages and moments, bit by bit, whatever random numbers the losses draw."""
+    whole = trained(tmp_path / "whole")
+    trained(tmp_path / "broken", images=32)
+    resumed = trainer(tmp_path / "broken")
+    assert resumed.seen == 32 and resumed.train(tmp_path)
+    assert same(whole, resumed.state())
+
+
+def test_a_batch_in_parts_is_the_batch(tmp_path: Path) -> None:
+    """Parts see the rows and the random numbers that they would have seen together."""
+    assert close(trained(tmp_path / "one"), trained(tmp_path / "four", parts=4))
+
+
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    """Each has half of every batch; gradients are averaged."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = [str(ROOT / "tests" / "training" / "two_processes.py"), str(tmp_path / "two")]
+    done = subprocess.run([*command, *script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    together, _ = checkpoint.load(tmp_path / "two" / LATEST)
+    assert close(trained(tmp_path / "one"), together)
+
+
+def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
+    """A lazy phase has a figure of its own in every fourth step's report."""
+    trained(tmp_path, report=8)
+    lines = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == list(range(8, 65, 8))
+    assert [number for number, line in enumerate(lines) if "small/weight" in line] == [0, 4]
+
+
+def test_a_figure_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    """The message names it, and the checkpoint before it can be gone on with."""
+    with pytest.raises(SickRun, match="fit/square is nan after 48 images; the checkpoint of 32 images is kept"):
+        trainer(tmp_path, poison=40).train(tmp_path)
+    assert trainer(tmp_path, poison=40).seen == 32
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
+    """Between two reports too."""
+    with pytest.raises(SickRun, match=r"fit/square|line/weight"):
+        trainer(tmp_path, poison=24, report=1000).train(tmp_path)
+    assert not (tmp_path / LATEST).exists()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file; nothing half-written stays."""
+    trained(tmp_path, images=32)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(CheckpointError, match=r"latest\.safetensors could not be written.*No space"):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 32 and not list(tmp_path.glob("*.draft"))
+
+
+def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends after its step and goes on later as if nothing had been."""
+    whole = trained(tmp_path / "whole")
+    interrupted = trainer(tmp_path / "cut")
+    monkeypatch.setattr(loop.Journal, "advance", lambda _, seen: seen == 24 and signal.raise_signal(signal.SIGINT))
+    assert not interrupted.train(tmp_path)
+    monkeypatch.undo()
+    resumed = trainer(tmp_path / "cut")
+    assert resumed.seen == 24 and resumed.train(tmp_path) and same(whole, resumed.state())
+
+
+def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a new checkpoint, and the one before is whole."""
+    trained(tmp_path, images=32)
+
+    def twice(_: object, seen: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop.Journal, "advance", twice)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 32
+
+
+def test_a_run_goes_on_with_its_settings(tmp_path: Path) -> None:
+    """Another rate would make it another run; more images do not."""
+    trained(tmp_path)
+    with pytest.raises(RunError, match=r"rate=0\.01; it cannot go on with rate=0\.5"):
+        trainer(tmp_path, rate=0.5)
+    assert trainer(tmp_path, images=128).seen == 64
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    """By its name, and by the first key that does not fit where the name does."""
+    trained(tmp_path)
+    with pytest.raises(RunError, match="'toy', not of 'other'"):
+        Run(tmp_path).begin("other", Other(Config()))
+    with pytest.raises(RunError, match="recipe 'toy', not of 'other'"):
+        Run(tmp_path).state("other")
+    with pytest.raises(CheckpointError, match=r"lacks third/(weight|bias), which the recipe has"):
+        Trainer("toy", Other(Config()), Run(tmp_path), Fabric(accelerator="cpu", devices=1))
+
+
+def test_a_run_begins_from_another(tmp_path: Path) -> None:
+    """It takes the averages of the networks that both have, and nothing of how far the other one was."""
+    first = trained(tmp_path / "first")
+    run = Run(tmp_path / "second")
+    run.begin("other", Other(Config()))
+    second = Trainer("other", Other(Config()), run, Fabric(accelerator="cpu", devices=1))
+    second.begin_from(Run(tmp_path / "first"))
+    state = second.state()
+    assert torch.equal(state["networks/line/weight"], first["averages/line/weight"])
+    assert torch.equal(state["networks/follower/0.weight"], first["networks/follower/0.weight"])
+    assert second.seen == 0

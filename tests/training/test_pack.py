@@ -1,0 +1,57 @@
+"""training.data.pack: a set in one file."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data.errors import DataError
+from training.data.pack import Example, Pack, write
+
+
+def examples(count: int = 6) -> list[Example]:
+    """Pictures of one colour each, of two people in two domains."""
+    return [
+        Example(
+            np.full((16, 24, 3), (30 * number, 200, 10), np.uint8),
+            {"person": f"p{number % 2}", "domain": "drawing" if number > 3 else "photo"},
+            {"points": np.full((5, 2), number, np.float32)},
+        )
+        for number in range(count)
+    ]
+
+
+def test_what_is_packed_comes_out(tmp_path: Path) -> None:
+    """Pictures nearly, names and numbers exactly, in their order."""
+    assert write(tmp_path / "x.pack", examples()) == 6
+    pack = Pack(tmp_path / "x.pack")
+    assert len(pack) == 6 and pack.images().shape == (6, 16, 24, 3)
+    for number, example in enumerate(examples()):
+        assert np.abs(pack.image(number).astype(int) - example.image).max() <= 3
+        assert pack.names["person"][pack.columns["person"][number]] == example.names["person"]
+        assert np.array_equal(pack.columns["points"][number], example.numbers["points"])
+
+
+def test_a_part_is_a_pack(tmp_path: Path) -> None:
+    """Its rows are those that have the name; it can go to another process."""
+    write(tmp_path / "x.pack", examples())
+    drawings = pickle.loads(pickle.dumps(Pack(tmp_path / "x.pack").where("domain", "drawing")))
+    assert len(drawings) == 2 and drawings.columns["points"][:, 0, 0].tolist() == [4, 5]
+    assert abs(int(drawings.image(1)[0, 0, 0]) - 150) <= 3
+    assert len(Pack(tmp_path / "x.pack").where("domain", "drawing", "photo").where("person", "p1")) == 3
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    """An empty domain, an empty set, a file that is none, a picture that is broken, columns that differ."""
+    path = tmp_path / "x.pack"
+    write(path, examples())
+    with pytest.raises(DataError, match=r"no example has domain sketch; there is drawing, photo"):
+        Pack(path).where("domain", "sketch")
+    with pytest.raises(DataError, match="no picture to pack"):
+        write(tmp_path / "y.pack", [])
+    with pytest.raises(DataError, match="example 1 has other columns"):
+        write(tmp_path / "y.pack", [examples()[0], Example(examples()[0].image)])
+    (tmp_path / "z.pack").write_bytes(b"no pack")
+    with pytest.raises(DataError, match=r"z\.pack cannot be read"):
+        Pack(tmp_path / "z.pack")

@@ -1,0 +1,28 @@
+"""training.engine.recipe: recipes are found by name and configured by text."""
+
+import pytest
+
+from tests.training.toy import Toy
+from training.engine import recipe
+from training.engine.errors import RecipeError
+
+
+def test_settings_come_as_text() -> None:
+    """Each is read as what its field is."""
+    configured = recipe.configured(Toy, {"rate": "0.5", "images": "128"})
+    assert configured.config.rate == 0.5 and configured.config.images == 128 and configured.config.batch == 8
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"), [("rat", "rat: no setting of this recipe; there are images"), ("rate", "rate: .*number")]
+)
+def test_a_setting_that_is_none_is_named(setting: str, complaint: str) -> None:
+    """Neither a misspelt name nor a value of another kind is passed over."""
+    with pytest.raises(RecipeError, match=complaint):
+        recipe.configured(Toy, {setting: "fast"})
+
+
+def test_an_unknown_recipe_is_told_what_there_is() -> None:
+    """With all names."""
+    with pytest.raises(RecipeError, match=f"no recipe 'sphereface2'; there are {recipe.names()[0]}"):
+        recipe.find("sphereface2")

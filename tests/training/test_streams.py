@@ -1,0 +1,42 @@
+"""training.data.streams: examples by their place."""
+
+import numpy as np
+
+from training.data.streams import Row, Shuffled, Unpaired
+
+
+class Numbers:
+    """0..count - 1, each with a random number."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        return {"index": index, "noise": random.random()}
+
+
+def test_a_place_has_its_example_whoever_asks() -> None:
+    """In any order, by any copy; its random numbers too."""
+    one, other = Shuffled(Numbers(7), seed=1), Shuffled(Numbers(7), seed=1)
+    ahead = [one[place] for place in range(30)]
+    assert [other[place] for place in reversed(range(30))] == ahead[::-1]
+    assert len({row["noise"] for row in ahead}) == 30
+
+
+def test_every_epoch_has_all_in_another_order() -> None:
+    """Nothing twice, nothing left out."""
+    stream = Shuffled(Numbers(7), seed=1)
+    epochs = [[stream[place]["index"] for place in range(7 * epoch, 7 * epoch + 7)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_domains_go_their_own_ways() -> None:
+    """Of one size or not, an example of one says nothing about that of the other."""
+    stream = Unpaired(photo=Numbers(5), drawing=Numbers(5))
+    rows = [stream[place] for place in range(50)]
+    assert rows[0].keys() == {"photo_index", "photo_noise", "drawing_index", "drawing_noise"}
+    assert len({(row["photo_index"], row["drawing_index"]) for row in rows}) > 12

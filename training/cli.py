@@ -1,0 +1,83 @@
+"""The commands of `likeness` that make models. What they need is loaded when one is called: `likeness serve` is too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+RUNS = Path("runs")
+INTERRUPTED = 130
+"""Exit status, as of a shell's command that Ctrl-C ended."""
+
+RecipeName = Annotated[str, typer.Argument(help="name of a file of training/recipes", metavar="RECIPE")]
+Folder = Annotated[Path, typer.Argument(help="a run's folder")]
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    data: Annotated[Path, typer.Option(help="what the recipe learns from", exists=True)],
+    into: Annotated[Path | None, typer.Option(help="the run's folder; by default runs/RECIPE")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated")] = None,
+    begin_from: Annotated[Path | None, typer.Option(help="a run whose networks a new run begins with")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="make one step, say what it was, keep nothing")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed")] = "32-true",
+    workers: Annotated[int, typer.Option(min=0, help="processes that read examples")] = 0,
+) -> None:
+    """Train a recipe, or go on: the same command resumes where it was interrupted. Ctrl-C saves; twice, it does not."""
+    with _told():
+        from training.engine.session import Session
+
+        chosen = dict(_pair(each) for each in settings or [])
+        session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
+        if dry_run:
+            typer.echo(session.rehearse(data))
+            return
+        if not session.train(data, begin_from=begin_from, workers=workers):
+            raise typer.Exit(INTERRUPTED)
+
+
+@app.command("export")
+def export_(
+    run: Folder,
+    to: Annotated[Path, typer.Option(help="models/NAME/VERSION")],
+) -> None:
+    """Export the averages of a run with their contract; refused unless ONNX Runtime agrees with them."""
+    with _told():
+        from training.engine.session import publish_run
+
+        typer.echo(publish_run(run, to))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not key=value", param_hint="--set")
+    return name, value
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors in a sentence, without a traceback."""
+    try:
+        from export.contract import ContractError
+        from export.repository import RepositoryError
+        from training.engine.errors import TrainingError
+    except ImportError as error:
+        typer.secho(f"{error}; install likeness[training]", fg="red", err=True)
+        raise typer.Exit(2) from None
+    try:
+        yield
+    except ImportError as error:
+        typer.secho(f"{error}; install likeness[training]", fg="red", err=True)
+        raise typer.Exit(2) from None
+    except (TrainingError, ContractError, RepositoryError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,53 @@
+"""Examples without end, each at its place, so that a run that goes on sees what it would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.engine.randomness import seed_of
+
+Row = Mapping[str, Any]
+
+
+class Rows(Protocol):
+    """A set of examples."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """One of them; whatever is random about it follows from `random`."""
+
+
+class Shuffled:
+    """Epochs one after the other, each in an order of its own (stream)."""
+
+    def __init__(self, rows: Rows, seed: int) -> None:
+        self._rows = rows
+        self._seed = seed
+        self._order = lru_cache(maxsize=2)(self._drawn)
+
+    def __getitem__(self, place: int) -> Row:
+        epoch, number = divmod(place, len(self._rows))
+        index = int(self._order(epoch)[number])
+        return self._rows.row(index, np.random.default_rng(seed_of(self._seed, place)))
+
+    def _drawn(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng(seed_of(self._seed, epoch, len(self._rows))).permutation(len(self._rows))
+
+
+class Unpaired:
+    """An example of each domain, which have nothing to do with each other (stream)."""
+
+    def __init__(self, **domains: Rows) -> None:
+        """The keys of a domain's examples get its name in front: photo and `image` make `photo_image`."""
+        self._streams = {name: Shuffled(rows, seed) for seed, (name, rows) in enumerate(domains.items())}
+
+    def __getitem__(self, place: int) -> Row:
+        return {
+            f"{name}_{key}": value for name, stream in self._streams.items() for key, value in stream[place].items()
+        }

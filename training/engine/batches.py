@@ -1,0 +1,54 @@
+"""Batches of a stream, from any place on, for one process of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from torch.utils.data import DataLoader, Sampler, default_collate
+
+from training.engine.phase import Batch
+from training.engine.randomness import Rows
+from training.engine.recipe import Row, Stream
+
+
+class Places(Sampler[list[int]]):
+    """The places of each batch, from `seen` to `images`; of a process its rows only."""
+
+    def __init__(self, seen: int, images: int, batch: Callable[[int], int], process: int, processes: int) -> None:
+        self._seen = seen
+        self._images = images
+        self._batch = batch
+        self._process = process
+        self._processes = processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        seen = self._seen
+        while seen < self._images:
+            size = self._batch(seen)
+            mine = Rows(0, size, size).part(self._process, self._processes)
+            yield list(range(seen + mine.begin, seen + mine.end))
+            seen += size
+
+
+class Examples:
+    """A stream, as torch's loader wants it: with a length, which nobody asks for."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __getitem__(self, place: int) -> Row:
+        return self._stream[place]
+
+
+def loaded(stream: Stream, places: Places, workers: int, *, pinned: bool) -> Iterator[Batch]:
+    """Batches, made ahead of time by `workers` processes; 0: by this one."""
+    loader: DataLoader[Row] = DataLoader(
+        Examples(stream),  # type: ignore[arg-type]
+        batch_sampler=places,
+        num_workers=workers,
+        collate_fn=default_collate,
+        pin_memory=pinned,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)

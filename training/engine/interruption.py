@@ -1,0 +1,33 @@
+"""Ctrl-C: the first one ends a run after its step, with a checkpoint; the second one at once, with the one before."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interruption:
+    """Hears SIGINT and SIGTERM within its block."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        """Whether somebody wants the run to end."""
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {each: signal.signal(each, self._hear) for each in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each, handler in self._former.items():
+            signal.signal(each, handler)
+
+    def _hear(self, sig: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

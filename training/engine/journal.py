@@ -1,0 +1,91 @@
+"""What a run tells while it trains: a bar, figures in a file and for TensorBoard, sheets of pictures, complaints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from training.engine.recipe import Sheet
+
+FIGURES = "figures.jsonl"
+SHEETS = "sheets"
+EVENTS = "events"
+_QUALITY = 92
+
+
+class Journal:
+    """The journal of one run; what an earlier, interrupted part of it wrote beyond `seen` is passed over by readers."""
+
+    def __init__(self, folder: Path, name: str, images: int, seen: int) -> None:
+        """Of a run that goes on at `seen` of `images`."""
+        self._folder = folder
+        self._writer = SummaryWriter(str(folder / EVENTS), purge_step=seen)
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+        )
+        self._task = self._bar.add_task(name, total=images, completed=seen, pace="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        self._writer.close()
+
+    def advance(self, seen: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=seen)
+
+    def report(self, seen: int, figures: Mapping[str, float], pace: float) -> None:
+        """Figures since the last report; `pace` in images a second."""
+        self._write(seen, {**figures, "pace": pace})
+        self._bar.update(self._task, completed=seen, pace=f"{pace:.0f}/s")
+
+    def measured(self, seen: int, figures: Mapping[str, float]) -> None:
+        """Figures of the averages."""
+        self._write(seen, figures)
+
+    def _write(self, seen: int, figures: Mapping[str, float]) -> None:
+        line = {"images": seen, **{name: float(f"{value:.5g}") for name, value in figures.items()}}
+        with (self._folder / FIGURES).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, seen)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        self._console.print(f"{seen:>10,}  {shown}", highlight=False, markup=False)
+
+    def sheet(self, seen: int, sheet: Sheet) -> None:
+        """A picture of pictures."""
+        path = self._folder / SHEETS / f"{seen:09d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Pillow.fromarray(tiled(sheet)).save(path, quality=_QUALITY)
+
+    def complain(self, complaint: str) -> None:
+        """In words."""
+        self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
+
+
+def tiled(sheet: Sheet) -> NDArray[np.uint8]:
+    """One picture, uint8 [rows * height, columns * width, 3]."""
+    rows, columns, height, width, _ = sheet.shape
+    return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)

@@ -1,0 +1,112 @@
+"""What a recipe is made of: phases, each a loss for some of the networks, and the step that their losses look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from training.engine.clock import Schedule, constant
+from training.engine.randomness import Random
+
+T = TypeVar("T")
+
+Networks = Mapping[str, nn.Module]
+Batch = Mapping[str, Tensor]
+Terms = Mapping[str, Tensor]
+"""The weighted parts of a loss, scalars by name; their sum is minimised."""
+Optimiser = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
+"""Makes an optimiser for named parameters."""
+
+
+@dataclass
+class Step:
+    """One step, as a loss sees it: the networks, some rows of the batch, and random numbers that belong to these rows.
+
+    With accumulation or several processes a step is made in parts. Each part sees the rows and the numbers that it
+    would have seen as part of the whole.
+    """
+
+    networks: Networks
+    batch: Batch
+    """Tensors on the device, the first axis being that of the rows."""
+    seen: int
+    """Images before this step."""
+    random: Random
+    _memory: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Tensor] = field(default_factory=dict)
+    """What is to be logged beside the terms."""
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` returns, made once a step: a discriminator is shown the pictures its generator was judged by."""
+        if name not in self._memory:
+            self._memory[name] = make()
+        found: T = self._memory[name]
+        return found
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Log a scalar that is no part of a loss."""
+        self.notes[name] = value.detach()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A loss that is minimised by some of the networks, in turn with the other phases.
+
+    Lazy regularisation is a phase with `every` > 1 that `shares` the optimiser of another one (Karras et al. 2020,
+    appendix B); training.losses.penalties.lazy corrects that optimiser for the steps that come in between.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    """Names of networks; all others are held fixed."""
+    loss: Callable[[Step], Terms]
+    optimiser: Optimiser | None = None
+    shares: str = ""
+    """The phase whose optimiser is used, if it has none of its own."""
+    every: int = 1
+    """Steps."""
+    schedule: Schedule = constant
+    clip: float = 0.0
+    """The most that the norm of all gradients may be; 0: anything."""
+    after: Callable[[Networks], None] | None = None
+    """Called after each of its steps, e.g. to clamp a parameter."""
+    renewed_at: tuple[int, ...] = ()
+    """Images after which the optimiser forgets its moments."""
+
+
+def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 0.0) -> Optimiser:
+    """Adam with coupled decay, as the papers on GANs have it."""
+    return _named(lambda parameters: torch.optim.Adam(parameters, rate, betas, weight_decay=decay))
+
+
+def adamw(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 1e-2) -> Optimiser:
+    """Adam with decoupled decay, which spares parameters of one axis: gains, biases, slopes."""
+
+    def make(named: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
+        parameters = [parameter for _, parameter in named]
+        groups = [
+            {"params": [each for each in parameters if each.ndim > 1], "weight_decay": decay},
+            {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW([group for group in groups if group["params"]], rate, betas)
+
+    return make
+
+
+def sgd(rate: float, momentum: float = 0.9, *, decay: float = 0.0) -> Optimiser:
+    """Stochastic gradient descent with momentum."""
+    return _named(lambda parameters: torch.optim.SGD(parameters, rate, momentum, weight_decay=decay))
+
+
+def rmsprop(rate: float, alpha: float = 0.99) -> Optimiser:
+    """RMSProp without momentum (WGAN)."""
+    return _named(lambda parameters: torch.optim.RMSprop(parameters, rate, alpha))
+
+
+def _named(make: Callable[[list[nn.Parameter]], Optimizer]) -> Optimiser:
+    return lambda named: make([parameter for _, parameter in named])

@@ -1,0 +1,131 @@
+"""What the engine asks of a recipe, which is one file of training/recipes and all there is to a system."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from export.contract import Contract
+from training.engine.errors import RecipeError
+from training.engine.health import Symptom
+from training.engine.phase import Batch, Networks, Phase
+from training.engine.randomness import Random
+
+RECIPES = "training.recipes"
+
+Row = Mapping[str, Any]
+"""One example: arrays, tensors and numbers by name."""
+Sheet = NDArray[np.uint8]
+"""Pictures in rows and columns: uint8 [rows, columns, height, width, 3] RGB."""
+
+
+class Stream(Protocol):
+    """Examples without end, each at its place: the same place gives the same example, whoever asks and when."""
+
+    def __getitem__(self, place: int) -> Row:
+        """The example at a place, which counts from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What every recipe's config has. Counts are of images; 0 means never."""
+
+    images: int
+    """In all; steps times batch."""
+    batch: int = 32
+    """Of one step, over all processes and parts."""
+    parts: int = 1
+    """In which a process takes its share of a batch, where the memory of its device is too small (accumulation)."""
+    half_life: int = 10_000
+    """Of the moving average of weights."""
+    seed: int = 0
+    report: int = 1_000
+    """Between two lines of figures."""
+    checkpoint: int = 10_000
+    sheet: int = 10_000
+    measure: int = 0
+    keep: int = 0
+    """Between two checkpoints that are kept beside the newest one."""
+
+
+class Recipe(ABC):
+    """One system: its networks, what they learn from and how, what is looked at, and what is exported."""
+
+    Config: ClassVar[type[Plan]]
+    averaged: ClassVar[tuple[str, ...]]
+    """Names of the networks of which a moving average is kept."""
+    symptoms: ClassVar[tuple[Symptom, ...]] = ()
+    """What tells that a run is sick, beside figures that are not finite."""
+
+    def __init__(self, config: Plan) -> None:
+        self.config = config
+
+    @abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """By name, with their first weights. State that a run keeps beside weights is a buffer of one of them."""
+
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """In the order of a step."""
+
+    @abstractmethod
+    def stream(self, data: Path) -> Stream:
+        """The examples. Raises the errors of training.data."""
+
+    def batch(self, seen: int) -> int:
+        """The batch of the step that begins after so many images."""
+        return self.config.batch
+
+    def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet | None:
+        """Pictures of what the averages do with the first examples of the stream."""
+        return None
+
+    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+        """Figures of the averages that take longer than a report may."""
+        return {}
+
+    @abstractmethod
+    def exported(self, networks: Networks) -> nn.Module:
+        """The network that is exported, of the averages: takes what the contract says."""
+
+    @abstractmethod
+    def contract(self, provenance: Mapping[str, str]) -> Contract:
+        """What the exported graph promises."""
+
+
+def names() -> list[str]:
+    """All recipes."""
+    package = importlib.import_module(RECIPES)
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find(name: str) -> type[Recipe]:
+    """The class `Recipe` of the module of that name; RecipeError lists what there is."""
+    if name not in names():
+        raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(names())}")
+    found: type[Recipe] = importlib.import_module(f"{RECIPES}.{name}").Recipe
+    return found
+
+
+def configured(recipe: type[Recipe], settings: Mapping[str, Any]) -> Recipe:
+    """The recipe with some settings other than its own; RecipeError names the one that it does not have or take."""
+    known = [field.name for field in fields(recipe.Config)]
+    for name in settings:
+        if name not in known:
+            raise RecipeError(f"{name}: no setting of this recipe; there are {', '.join(known)}")
+    try:
+        return recipe(TypeAdapter(recipe.Config).validate_python(dict(settings)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RecipeError(f"{name}: {first['msg'].lower()}") from None

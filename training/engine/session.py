@@ -1,0 +1,91 @@
+"""A recipe by its name, brought together with a device and a run's folder: what the command line starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import default_collate
+
+from export.repository import publish
+from export.to_onnx import export_model
+from training.engine import checkpoint
+from training.engine.average import parameters
+from training.engine.errors import RunError
+from training.engine.figures import Figures
+from training.engine.loop import Trainer
+from training.engine.recipe import configured, find
+from training.engine.run import Run
+
+GRAPH = "model.onnx"
+
+
+class Session:
+    """One process of a training, of as many as torchrun has started."""
+
+    def __init__(
+        self, name: str, settings: Mapping[str, str], folder: Path, *, device: str = "auto", precision: str = "32-true"
+    ) -> None:
+        """Raises RecipeError."""
+        self._name = name
+        self._recipe = configured(find(name), settings)
+        self._run = Run(folder)
+        here, everywhere = (int(os.environ.get(key, "1")) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+        self._fabric = Fabric(
+            accelerator=device,
+            devices=here,
+            num_nodes=everywhere // here,
+            strategy="ddp" if everywhere > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+        self._fabric.launch()
+
+    def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
+        """Train, or go on, to the end; whether it was reached. Raises TrainingError."""
+        if self._fabric.is_global_zero:
+            self._run.begin(self._name, self._recipe)
+        self._fabric.barrier()
+        trainer = Trainer(self._name, self._recipe, self._run, self._fabric)
+        if begin_from is not None and not trainer.seen:
+            trainer.begin_from(Run(begin_from))
+        return trainer.train(data, workers=workers)
+
+    def rehearse(self, data: Path) -> str:
+        """One step that leaves nothing behind, and what would be trained, in words."""
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
+            stream, plan = self._recipe.stream(data), self._recipe.config
+            figures = Figures()
+            trainer.step(default_collate([stream[place] for place in range(self._recipe.batch(0))]), figures)
+        sizes = [f"{name}: {parameters([network]):,} parameters" for name, network in trainer.networks.items()]
+        found = [f"{name}: {value:.4g}" for name, value in figures.read().items()]
+        lines = [f"{self._name} on {self._fabric.device}, {plan.images:,} images", *sizes, *found]
+        return "\n".join(lines)
+
+
+def publish_run(folder: Path, to: Path) -> str:
+    """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
+
+    Raises RunError, CheckpointError, RecipeError, and what export and repository raise.
+    """
+    run = Run(folder)
+    facts = run.facts()
+    recipe = configured(find(facts["recipe"]), facts["settings"])
+    state = run.state(facts["recipe"])
+    if state is None:
+        raise RunError(f"{folder} has no checkpoint yet")
+    if not to.name.isdecimal():
+        raise RunError(f"{to} is not models/NAME/VERSION")
+    tensors, progress = state
+    averages = {name: network.eval() for name, network in recipe.networks().items() if name in recipe.averaged}
+    checkpoint.restore(averages, checkpoint.unpacked("averages", tensors), str(run.latest))
+    provenance = {"recipe": f"training/recipes/{facts['recipe']}.py", "images": str(progress["images"])}
+    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
+        path = Path(scratch) / GRAPH
+        written = export_model(recipe.exported(averages), recipe.contract(provenance), path)
+        publish(to.parents[1], to.parent.name, int(to.name), {GRAPH: path})
+    return f"{to.parent.name}/{to.name}: deviations {dict(written.parity)}"
