@@ -22,6 +22,12 @@ def test_a_setting_that_is_none_is_named(setting: str, complaint: str) -> None:
         recipe.configured(Toy, {setting: "fast"})
 
 
+def test_a_recipe_with_commands_of_its_own_says_so() -> None:
+    """Those that are not trained by the engine."""
+    with pytest.raises(RecipeError, match=r"python -m training\.recipes\.landmarks"):
+        recipe.find("landmarks")
+
+
 def test_an_unknown_recipe_is_told_what_there_is() -> None:
     """With all names."""
     with pytest.raises(RecipeError, match=f"no recipe 'sphereface2'; there are {recipe.names()[0]}"):

@@ -113,7 +113,9 @@ def find(name: str) -> type[Recipe]:
     """The class `Recipe` of the module of that name; RecipeError lists what there is."""
     if name not in names():
         raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(names())}")
-    found: type[Recipe] = importlib.import_module(f"{RECIPES}.{name}").Recipe
+    found: type[Recipe] | None = getattr(importlib.import_module(f"{RECIPES}.{name}"), "Recipe", None)
+    if found is None:
+        raise RecipeError(f"{name} has commands of its own: python -m {RECIPES}.{name} --help")
     return found
 
 
