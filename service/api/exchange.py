@@ -33,30 +33,33 @@ JSON = "application/json"
 NO_STORE = {"Cache-Control": "no-store", "Vary": "Accept"}
 TIMEOUT = "X-Request-Timeout"
 
-BODY_ERRORS = (
+REQUEST_ERRORS = (
     *access.ERRORS,
     errors.BadParameter,
     errors.MalformedBody,
-    errors.AmbiguousBody,
-    errors.EmptyBody,
-    errors.MalformedImage,
     errors.ModelNotFound,
-    errors.UrlNotAllowed,
-    errors.FetchFailed,
     errors.BodyTimeout,
     errors.BodyTooLarge,
     errors.UnsupportedBody,
-    errors.UnsupportedImage,
-    errors.ImageTypeMismatch,
-    errors.TooManyPixels,
-    errors.NoFaceFound,
-    errors.FaceTooSmall,
     errors.Overloaded,
     errors.Draining,
     errors.ModelsLoading,
     errors.ModelUnsound,
     errors.DeadlineExceeded,
     errors.ModelTooLarge,
+)
+BODY_ERRORS = (
+    *REQUEST_ERRORS,
+    errors.AmbiguousBody,
+    errors.EmptyBody,
+    errors.MalformedImage,
+    errors.UrlNotAllowed,
+    errors.FetchFailed,
+    errors.UnsupportedImage,
+    errors.ImageTypeMismatch,
+    errors.TooManyPixels,
+    errors.NoFaceFound,
+    errors.FaceTooSmall,
 )
 
 
