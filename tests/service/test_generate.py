@@ -18,6 +18,7 @@ from PIL import Image
 
 from export.repository import Repository, publish
 from service.access import Scope, new_key
+from service.admission import Memory
 from service.api.generate import EXAMPLES
 from service.cancellation import Cancellation
 from service.engine import Served, row_lane
@@ -49,11 +50,13 @@ toy (float[batch,4] z) => (uint8[batch,4,4,3] image_out)
 
 @pytest.fixture(scope="module", name="repository")
 def repository_(tmp_path_factory: pytest.TempPathFactory, models: Path, generator_file: bytes) -> Path:
-    """The toys with a generator beside them."""
+    """The toys with two generators beside them, one of z alone."""
     root = tmp_path_factory.mktemp("generators")
     for name in ("caricature", "sphereface", "landmarks"):
         (root / name).symlink_to(models / name)
     publish(root, "faces", 1, {"model.onnx": generator_file})
+    plain = onnx_file(PLAIN_GRAPH, replace(GENERATOR, controls=GENERATOR.controls[:1]))
+    publish(root, "plain", 1, {"model.onnx": plain})
     return root
 
 
@@ -159,20 +162,20 @@ def test_after_the_highest_seed_comes_the_first(generating: TestClient) -> None:
 
 @pytest.mark.parametrize("buckets", [(1,), (1, 2), (1, 2, 4), (1, 4, 8)])
 @pytest.mark.parametrize("lane", [False, True])
-def test_a_face_is_the_same_in_every_bucket(repository: Path, buckets: tuple[int, ...], lane: bool) -> None:
+def test_a_face_is_the_same_in_every_bucket(
+    generating: TestClient, monkeypatch: pytest.MonkeyPatch, buckets: tuple[int, ...], lane: bool
+) -> None:
     """Whatever sizes prove worth it, on cores or behind a lane, the faces are those of the seeds."""
-    with TestClient(create_app(Settings(models=repository, log_level="error"))) as client:
-        registry = client.app.state.parts.registry
-        model = registry.get("faces").model
-        model.costs = Costs({size: 1.0 + size / 100 for size in buckets})
-        registry._places["faces"].served = Served(model, row_lane(model, capacity=99) if lane else None)
-        for count in (1, 2, 3, 7, 32):
-            faces = client.post("/generate", json={"seed": 1, "count": count, "format": "png"}).json()["faces"]
-            for face in faces:
+    place = generating.app.state.parts.registry._places["faces"]
+    model = place.served.model
+    monkeypatch.setattr(model, "costs", Costs({size: 1.0 + size / 100 for size in buckets}))
+    with closing(row_lane(model, capacity=99)) as rows:
+        monkeypatch.setattr(place, "served", Served(model, rows if lane else None))
+        for count in (2, 3, 7, 32):
+            answer = generating.post("/generate", json={"seed": 1, "count": count, "format": "png"})
+            for face in answer.json()["faces"]:
                 pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(face["image"]))))
                 np.testing.assert_array_equal(pixels[0, :, 0], painted(face["seed"]))
-        if lane:
-            registry.get("faces").lane.close()
 
 
 def test_a_neighbour_that_leaves_changes_nothing(repository: Path) -> None:
@@ -286,27 +289,27 @@ def test_without_a_generator_there_is_none(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "model-not-found")
 
 
-def test_a_generator_that_does_not_mix_or_truncate_says_so(tmp_path: Path, repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "field"), [({"truncation": 1}, "truncation"), ({"mixing_seed": 1, "crossover": 1}, "crossover")]
+)
+def test_a_generator_that_does_not_mix_or_truncate_says_so(
+    generating: TestClient, options: dict[str, int], field: str
+) -> None:
     """A generator of z alone makes faces; what it has no control for is refused by name."""
-    (tmp_path / "landmarks").symlink_to(repository / "landmarks")
-    contract = replace(GENERATOR, controls=GENERATOR.controls[:1])
-    publish(tmp_path, "plain", 1, {"model.onnx": onnx_file(PLAIN_GRAPH, contract)})
-    with TestClient(create_app(Settings(models=tmp_path, generator="plain", log_level="error"))) as client:
-        np.testing.assert_array_equal(made(client, seed=3), painted(3, 1.0))
-        for options, field in (({"truncation": 1}, "truncation"), ({"mixing_seed": 1, "crossover": 1}, "crossover")):
-            answer = client.post("/generate", json=options)
-            assert (answer.status_code, answer.json()["errors"]) == (400, [{"pointer": f"#/{field}"}])
+    np.testing.assert_array_equal(made(generating, model="plain", seed=3), painted(3, 1.0))
+    answer = generating.post("/generate", json={"model": "plain", **options})
+    assert (answer.status_code, answer.json()["errors"]) == (400, [{"pointer": f"#/{field}"}])
 
 
-def test_faces_are_within_the_memory_of_requests(repository: Path) -> None:
+def test_faces_are_within_the_memory_of_requests(generating: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """What several faces take is counted before they are made, and given back."""
-    with TestClient(create_app(Settings(models=repository, log_level="error", max_memory=100))) as client:
-        refused = client.post("/generate", json={"count": 3})
-        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
-        assert int(refused.headers["retry-after"]) >= 1
-        assert len(client.post("/generate", json={"count": 1}).content) > 0
-        with client.app.state.parts.pipeline.memory.held(100):
-            pass
+    monkeypatch.setattr(generating.app.state.parts.pipeline, "memory", memory := Memory(100))
+    refused = generating.post("/generate", json={"count": 3})
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert generating.post("/generate", json={"count": 1}).is_success
+    with memory.held(100):
+        pass
 
 
 def test_every_face_counts_and_takes_the_scope_translate(repository: Path, tmp_path: Path) -> None:
