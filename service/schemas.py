@@ -12,7 +12,6 @@ from service.jobs import ItemState, JobState
 from service.pipeline import Faces
 from service.registry import State
 
-
 SEEDS = 2**63
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
