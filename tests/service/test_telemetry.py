@@ -127,6 +127,14 @@ def test_labels_do_not_multiply(client: TestClient) -> None:
     assert "strange" not in text.lower() and 'route="unmatched"' in text and 'method="other"' in text
 
 
+def test_request_ids_are_taken_over_or_made(client: TestClient) -> None:
+    """A harmless X-Request-ID comes back, anything else is replaced."""
+    assert client.get("/livez", headers={"x-request-id": "abc-1.2_3~"}).headers["x-request-id"] == "abc-1.2_3~"
+    for bad in ("a b", "x" * 129, "<script>", ""):
+        made = client.get("/livez", headers={"x-request-id": bad}).headers["x-request-id"]
+        assert made != bad and len(made) == 32
+
+
 def values(telemetry: Telemetry, accept: str | None = None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample of a scrape, by name and labels."""
     content, _ = telemetry.exposition(accept)
