@@ -9,8 +9,8 @@ inside the graph; the batch axis B comes first and is dynamic:
 
 ONNX refuses one name for an input and an output, so an image leaves the graph as `image_out`.
 
-A generator has no image; the control `z` is who it makes. Where it mixes two, `z2` is the other one, and `crossover` the
-first layer that is of `z2`.
+A generator has no image: the control `z` is who it makes. Where it mixes two, `z2` is the other one, and `crossover`
+the first layer that is of `z2`.
 """
 
 from __future__ import annotations
@@ -229,10 +229,11 @@ class Contract:
 
     def _check_latents(self) -> None:
         """A generator has a `z`, and if it mixes, all that this takes; ControlError or ContractError."""
-        shape = self.control(LATENT).shape
-        if not {MIXED, CROSSOVER}.isdisjoint(control.name for control in self.controls):
-            if (self.control(MIXED).shape, self.control(CROSSOVER).shape) != (shape, ()):
-                raise ContractError("z2 is not of the shape of z, or crossover is not a number")
+        latent = self.control(LATENT)
+        if {MIXED, CROSSOVER}.isdisjoint(control.name for control in self.controls):
+            return
+        if (self.control(MIXED).shape, self.control(CROSSOVER).shape) != (latent.shape, ()):
+            raise ContractError("z2 is not of the shape of z, or crossover is not a number")
 
     def _named(self, control: Control, given: Value) -> Value:
         if not isinstance(given, str) or control.name != STYLE:

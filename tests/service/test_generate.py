@@ -135,7 +135,8 @@ def test_mixing_takes_the_layers_from_crossover_on_of_the_other_seed(generating:
 def test_vectors_win_over_seeds(generating: TestClient) -> None:
     """Who walks from face to face says z itself: a list in JSON, numbers with commas in the query."""
     np.testing.assert_array_equal(made(generating, z=[0, 1, -1, 9], truncation=1, seed=4), [128, 168, 88, 255])
-    answer = generating.post("/generate?z=0,1,-1,9&truncation=1", json={"z2": [0, 0, 2, 2], "crossover": 2}, headers=PNG)
+    mixed = {"z2": [0, 0, 2, 2], "crossover": 2}
+    answer = generating.post("/generate?z=0,1,-1,9&truncation=1", json=mixed, headers=PNG)
     np.testing.assert_array_equal(columns(answer), [128, 168, 208, 208])
 
 
