@@ -43,14 +43,16 @@ def watched(things: Iterable[T], what: str, count: int | None = None) -> Iterato
 
 
 def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A table on stdout."""
+    """A line and, if it has any rows, a table on stdout."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, title=title, title_justify="left")
+    console, table = Console(), Table(*columns)
     for row in rows:
         table.add_row(*map(str, row))
-    Console().print(table)
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    if table.rows:
+        console.print(table, markup=False)
 
 
 def counted(counts: Mapping[str, int]) -> str:

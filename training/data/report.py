@@ -24,8 +24,8 @@ PAGE = "report.html"
 FEW = 100
 """Pictures of a domain: fewer are learnt by heart."""
 SAME = 20
-"""Levels: at half its size and as a JPEG of quality 60 a picture's outline changes by 12 at most, to another portrait in
-the same frame it is 29 at least (studio portraits, cartoons of one style)."""
+"""Levels. At half its size and as a JPEG of quality 60, the outline of a picture changes by 12 at most; that of another
+portrait in the same frame is 29 away at least (studio portraits, cartoons of one style)."""
 SAMPLES, SHOWN, ROWS = 12, 60, 20
 """Pictures of a domain, rejected pictures or groups of duplicates, and lines of a table, at most."""
 _THUMBNAIL, _MEAN = 96, 128
@@ -177,7 +177,7 @@ def outline(image: Image) -> NDArray[np.uint8]:
 
 
 def alike(outlines: NDArray[np.uint8]) -> list[list[int]]:
-    """Groups of two and more outlines [N, 256] no level of which is further than SAME from that of the group's first."""
+    """Groups of two and more outlines [N, 256], no level of which is further than SAME from the first's."""
     groups, taken = [], np.zeros(len(outlines), bool)
     levels = outlines.astype(np.int16)
     means = levels.mean(-1)
