@@ -21,6 +21,8 @@ from safetensors.numpy import save_file
 from export.alignment import Image
 from training.data.errors import DataError
 
+cv2.setNumThreads(1)  # processes that read examples run one a core, beside the one that trains
+
 FORMAT = "likeness-pack/1"
 QUALITY = 95
 
