@@ -24,7 +24,7 @@ def told() -> Iterator[None]:
         yield
     except ImportError as error:
         raise _incomplete(error) from None
-    except (TrainingError, ContractError, RepositoryError) as error:
+    except (TrainingError, ContractError, RepositoryError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
 

@@ -60,6 +60,8 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         write(tmp_path / "y.pack", [])
     with pytest.raises(DataError, match="example 1 has other columns"):
         write(tmp_path / "y.pack", [examples()[0], Example(examples()[0].image)])
+    with pytest.raises(DataError, match=r"y\.pack cannot be written"):
+        write(tmp_path / "no folder" / "y.pack", examples())
     (tmp_path / "z.pack").write_bytes(b"no pack")
     with pytest.raises(DataError, match=r"z\.pack cannot be read"):
         Pack(tmp_path / "z.pack")
