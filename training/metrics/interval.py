@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 1_000
 
@@ -29,3 +29,8 @@ def resampled(figure: Callable[[NDArray[np.float64]], float], values: NDArray[np
     drawn = [figure(values[random.integers(0, len(values), len(values))]) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Interval(figure(values), float(low), float(high))
+
+
+def mean(values: ArrayLike) -> Interval:
+    """The mean of independent values [N]; a share, where they are true or false."""
+    return resampled(lambda drawn: float(drawn.mean()), np.asarray(values, np.float64))
