@@ -8,7 +8,7 @@ from export.alignment import DegeneratePoints, Image, Template, cut, similarity
 from training.data.points import five
 from training.evaluation.findings import Findings, watched
 from training.evaluation.gallery import Gallery, Seen
-from training.metrics.distances import MINIMUM, Features, TooFewPictures, distances, frechet
+from training.metrics.distances import Features, distances
 from training.metrics.features import Network, described, labelled
 
 
@@ -21,7 +21,7 @@ def compare(
 ) -> None:
     """Each set's distances from the real pictures; all are seen in the frame of the template, if there is one.
 
-    A set is told by what its figures' names end in. Where the Frechet distance is refused, the remark says so.
+    A set is told by what its figures' names end in. Distances that are refused leave a remark.
     """
     for network in networks:
         known = described(watched(shown(real, template), f"Features of {real.path.name}", len(real)), network, template)
@@ -45,10 +45,7 @@ def _cut(seen: Seen, template: Template) -> Image:
 
 
 def _add(found: Findings, network: Network, suffix: str, known: Features, features: Features) -> None:
-    for name, value in distances(known, features).items():
-        found.figures[labelled(name, network) + suffix] = value
-    if min(len(known), len(features)) < MINIMUM:
-        try:
-            frechet(known, features)
-        except TooFewPictures as refusal:
-            found.remark(f"No FID: {refusal}")
+    figures, refused = distances(known, features)
+    found.figures |= {labelled(name, network) + suffix: value for name, value in figures.items()}
+    for refusal in refused:
+        found.remark(refusal)

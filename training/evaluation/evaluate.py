@@ -63,7 +63,7 @@ def evaluate(
         case "encoder":
             found = encoding.evaluate(model, photos)
         case role:
-            found = Findings(remarks=[f"Of a model of the role {role} only the cost is measured."])
+            found = Findings(remarks=[f"Of a model of the role {role} only the cost is measured"])
     cost = model.cost()
     found.figures |= {
         "latency": cost.latency,

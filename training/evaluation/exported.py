@@ -65,8 +65,9 @@ class Exported:
         made = []
         for begin in range(0, len(requests), BATCH):
             rows = slice(begin, begin + BATCH)
-            made.append(self._session.run([self.contract.output_name], self.contract.feed(images[rows], requests[rows])))
-        return np.concatenate([output for (output,) in made])
+            feed = self.contract.feed(images[rows], requests[rows])
+            made.extend(self._session.run([self.contract.output_name], feed))
+        return np.concatenate(made)
 
     def draw(self, images: Sequence[Image], request: Request) -> list[Image]:
         """What becomes of each image, by one request."""

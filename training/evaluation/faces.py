@@ -37,4 +37,4 @@ def _points(image: Image, judge: Judge) -> Points | None:
     if landmarks is None:
         return None
     factors = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
-    return (five(landmarks) + 0.5) * factors - 0.5
+    return np.asarray((five(landmarks) + 0.5) * factors - 0.5)

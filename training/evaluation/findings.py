@@ -19,7 +19,7 @@ T = TypeVar("T")
 MEANINGS = {
     "kid": "kernel distance from the data, unbiased; 0: nobody can tell",
     "fid": "Frechet distance from the data; falls with the number of pictures",
-    "1nn": "share of pictures whose nearest neighbour is of their own kind; 0.5: nobody can tell, 1: everybody, 0: copies",
+    "1nn": "share of pictures nearest to one of their own kind; 0.5: nobody can tell, 1: everybody, 0: copies",
     "detected": "share of drawings in which dlib still finds a face",
     "id_distance": "of dlib's descriptors, photo to drawing; 0.6 is dlib's limit for one person",
     "id_kept": "share of drawings below that limit; a face that is not found is lost",

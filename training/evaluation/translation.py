@@ -29,6 +29,9 @@ MALE = "male"
 FEWEST_MEN = 20
 
 
+NAMES = ("photo", "drawing")
+
+
 @dataclass(frozen=True)
 class Pair:
     """A photo as the model gets it and what came out; the faces that dlib sees, None where it sees none."""
@@ -55,16 +58,16 @@ def evaluate(
     judged = [(pair.before, pair.after) for pair in pairs if pair.before is not None]
     if judged:
         found.figures |= estimates(judged)
-    _folds(found, model, pairs, request)
-    _styles(found, model, pairs, request)
-    _lips(found, pairs)
-    _attributes(found, pairs)
+    add_folds(found, model, pairs, request)
+    add_styles(found, model, pairs, request)
+    add_lips(found, pairs)
+    add_attributes(found, pairs)
     if drawings is not None:
         found.counts["drawings"] = len(drawings)
         made, before = ([getattr(pair, side) for pair in pairs] for side in ("drawing", "photo"))
         compare(found, networks, drawings, template, ("", made), ("/photos", before))
-        found.remark("Figures that end in /photos are those of the photos themselves: what doing nothing gets.")
-    _sheets(found, model, pairs, request)
+        found.remark("Figures that end in /photos are those of the photos themselves: what doing nothing gets")
+    add_sheets(found, model, pairs, request)
     return found
 
 
@@ -76,13 +79,14 @@ def _pairs(model: Exported, cuts: Sequence[tuple[Seen, Image]], request: Request
         yield Pair(seen, photo, drawing, before, after)
 
 
-def _folds(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
+def add_folds(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
+    """Of a graph that has a warp."""
     warp = Warp.of(model)
     if warp is not None:
         found.figures["folded"] = interval.mean(warp.folded([pair.photo for pair in pairs], request))
 
 
-def _styles(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
+def add_styles(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
     """How much drawings of one photo differ by style, and a sheet of them."""
     requests = _in_styles(model.contract, request)
     if not requests:
@@ -104,41 +108,45 @@ def _in_styles(contract: Contract, request: Request) -> dict[str, Request]:
     return {f"seed {seed}": {**request, STYLE: contract.draw_style(seed)} for seed in range(1, STYLES + 1)}
 
 
-def _lips(found: Findings, pairs: Sequence[Pair]) -> None:
-    men = [pair for pair in pairs if any(pair.seen.attributes[name] > 0 for name in _named(pair.seen, MALE))]
-    seen = [(pair.before, pair.after) for pair in men if pair.before is not None and pair.after is not None]
-    if len(seen) < FEWEST_MEN:
-        found.remark(f"No lipstick rate: it needs {FEWEST_MEN} photos with the attribute {MALE}; there are {len(seen)}.")
+def add_lips(found: Findings, pairs: Sequence[Pair]) -> None:
+    """Of those whom their set calls men."""
+    men = [faces for seen, *faces in _seen(pairs) if _is_man(seen)]
+    if len(men) < FEWEST_MEN:
+        found.remark(f"No lipstick: it needs {FEWEST_MEN} photos with the attribute {MALE}; there are {len(men)}")
         return
-    photos, drawings = (
-        np.array([redness(face.image, face.landmarks) for face in side]) for side in zip(*seen, strict=True)
-    )
+    photos, drawings = np.array([[redness(face.image, face.landmarks) for face in each] for each in men]).T
     found.figures["lipstick"] = lipstick_rate(photos, drawings)
 
 
-def _named(seen: Seen, wanted: str) -> list[str]:
-    return [name for name in seen.attributes if name.lower() == wanted]
+def _seen(pairs: Sequence[Pair]) -> list[tuple[Seen, Face, Face]]:
+    """Those in which dlib sees both faces."""
+    return [(each.seen, each.before, each.after) for each in pairs if each.before and each.after]
 
 
-def _attributes(found: Findings, pairs: Sequence[Pair]) -> None:
-    """Flips of every attribute of two values that all faces have."""
-    judged = [(pair, pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
+def _is_man(seen: Seen) -> bool:
+    """By the set's own word: 1 is yes, 0 or -1 no."""
+    return any(name.lower() == MALE and value > 0 for name, value in seen.attributes.items())
+
+
+def add_attributes(found: Findings, pairs: Sequence[Pair]) -> None:
+    """Flips of every attribute of two values that all faces have, by probes that are worth their answers."""
+    judged = _seen(pairs)
     if not judged:
         return
     photos = np.array([before.descriptor for _, before, _ in judged])
     drawings = np.array([after.descriptor for _, _, after in judged])
-    for name in sorted(set.intersection(*(set(pair.seen.attributes) for pair, _, _ in judged))):
-        values = np.array([pair.seen.attributes[name] for pair, _, _ in judged])
+    for name in sorted(set.intersection(*(set(seen.attributes) for seen, _, _ in judged))):
+        values = np.array([seen.attributes[name] for seen, _, _ in judged])
         flipped = attributes.flips(photos, drawings, values == values.max()) if len(set(values)) == 2 else None
-        if flipped is not None:
+        if flipped is not None and flipped.accuracy >= attributes.TRUSTED:
             found.figures[f"flips/{name}"] = flipped.rate
-            found.remark(f"The probe for {name} is right about {flipped.accuracy:.0%} of the photos.")
+        if flipped is not None:
+            found.remark(f"The probe for {name} is right about {flipped.accuracy:.0%} of the photos")
 
 
-def _sheets(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
-    first = pairs[:SHEET]
-    names = ("photo", "drawing")
-    found.sheets.insert(0, Sheet("Before and after", names, [[getattr(pair, side) for pair in first] for side in names]))
+def add_sheets(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:
+    """Before and after, every strength, and where it went wrong."""
+    found.sheets.insert(0, _beside("Before and after", pairs[:SHEET]))
     strengths = [each for each in STRENGTHS if _takes(model.contract, each)]
     if strengths:
         photos = [pair.photo for pair in pairs[:ROWS]]
@@ -148,8 +156,12 @@ def _sheets(found: Findings, model: Exported, pairs: Sequence[Pair], request: Re
         found.sheets.append(Sheet(title, [""] * len(rows), rows))
     worst = sorted((pair for pair in pairs if pair.before is not None), key=_lost, reverse=True)[:SHEET]
     if worst:
-        rows = [[getattr(pair, side) for pair in worst] for side in names]
-        found.sheets.append(Sheet("The least like their photos", names, rows))
+        found.sheets.append(_beside("The least like their photos", worst))
+
+
+def _beside(title: str, pairs: Sequence[Pair]) -> Sheet:
+    """Photos above drawings."""
+    return Sheet(title, NAMES, [[getattr(pair, side) for pair in pairs] for side in NAMES])
 
 
 def _takes(contract: Contract, strength: float) -> bool:

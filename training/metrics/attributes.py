@@ -16,9 +16,11 @@ from training.metrics.interval import Interval
 
 FOLDS = 5
 RIDGE = 1e-2
-"""Share of the features' mean square that is added to each: descriptors have more numbers than a small set has faces."""
+"""Share of the mean variance that is added to each: descriptors have more numbers than a small set has faces."""
 FEWEST = 20
 """Photos of each answer, below which nothing can be taught."""
+TRUSTED = 0.75
+"""Accuracy of a probe, below which its answers are too near to guessing."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def flips(photos: NDArray[np.float64], drawings: NDArray[np.float64], has: NDArr
     if not right.any():
         return None
     accuracy = float(np.mean([right[has].mean(), right[~has].mean()]))
-    return Flips(interval.mean(drawn[right] != has[right]), accuracy)
+    return Flips(interval.share(drawn[right] != has[right]), accuracy)
 
 
 def _folds(has: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

@@ -28,10 +28,15 @@ class TooFewPictures(TrainingError):
     """Too few for the figure that was asked for."""
 
 
-def distances(real: Features, made: Features) -> dict[str, Interval]:
-    """All that are here by their short names: `kid`, `1nn`, and `fid` of sets that are large enough for it."""
-    found = {"kid": kernel(real, made), "1nn": nearest_neighbours(real, made)}
-    return found | ({"fid": frechet(real, made)} if min(len(real), len(made)) >= MINIMUM else {})
+def distances(real: Features, made: Features) -> tuple[dict[str, Interval], list[str]]:
+    """All that are here by their short names, and why those are refused that the sets are too small for."""
+    found, refused = dict[str, Interval](), list[str]()
+    for name, distance in (("kid", kernel), ("1nn", nearest_neighbours), ("fid", frechet)):
+        try:
+            found[name] = distance(real, made)
+        except TooFewPictures as refusal:
+            refused.append(f"No {name}: {refusal}")
+    return found, refused
 
 
 def frechet(real: Features, made: Features, *, seed: int = 0) -> Interval:
@@ -127,13 +132,17 @@ def nearest_neighbours(real: Features, made: Features, *, seed: int = 0) -> Inte
         distances = squares[None] - 2 * both[rows] @ both.T
         distances[np.arange(len(rows)), rows] = np.inf
         nearest[rows] = distances.argmin(1)
-    is_real = np.arange(len(both)) < fewest
-    return interval.mean(is_real[nearest] == is_real)
+    places = np.arange(len(both))
+    is_real = places < fewest
+    # Two that are each other's neighbours give one answer between them (Henze 1988).
+    mutual = float((nearest[nearest] == places).mean())
+    return interval.share(is_real[nearest] == is_real, len(both) / (1 + mutual))
 
 
 def _around(value: float, deviation: float) -> Interval:
     """95 of 100, were it normal."""
-    return Interval(value, value - 1.96 * deviation, value + 1.96 * deviation)
+    half = interval.DEVIATIONS * deviation
+    return Interval(value, value - half, value + half)
 
 
 def _discrepancy(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

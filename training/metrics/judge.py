@@ -30,7 +30,7 @@ from PIL import Image, ImageOps
 from export.alignment import invert, similarity
 from training.data import dlib_networks
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
-from training.metrics.interval import Interval, mean, resampled
+from training.metrics.interval import Interval, mean, resampled, share
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SAME_PERSON = 0.6
@@ -119,7 +119,7 @@ def measure(pairs: list[tuple[Face, Face | None]]) -> dict[str, float]:
 def estimates(pairs: list[tuple[Face, Face | None]]) -> dict[str, Interval]:
     """The same with their intervals, were other people photographed."""
     found = np.array([output is not None for _, output in pairs])
-    report = {"detected": mean(found)}
+    report = {"detected": share(found)}
     good = [(photo, output) for photo, output in pairs if output is not None]
     if len(good) < 3:
         return report
@@ -135,8 +135,8 @@ def estimates(pairs: list[tuple[Face, Face | None]]) -> dict[str, Interval]:
     crops = [(aligned(photo, template), aligned(output, template)) for photo, output in good]
     return report | {
         "id_distance": mean(own),
-        "id_kept": mean(kept),
-        "id_margin": mean(nearest),
+        "id_kept": share(kept),
+        "id_margin": share(nearest),
         "exaggeration": resampled(lambda sums: float(sums[:, 0].sum() / sums[:, 1].sum()), products),
         "repaint": mean([np.abs(x - y).mean() for x, y in crops]),
         "flatness": mean([flat(y) - flat(x) for x, y in crops]),

@@ -34,7 +34,7 @@ def lipstick_rate(photos: NDArray[np.float64], drawings: NDArray[np.float64]) ->
 
     0.05 where drawing leaves lips as they are.
     """
-    return interval.mean(drawings > np.percentile(photos, PERCENTILE))
+    return interval.share(drawings > np.percentile(photos, PERCENTILE))
 
 
 def _lips(image: Image, landmarks: NDArray[np.float64]) -> NDArray[np.bool_]:

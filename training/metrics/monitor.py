@@ -51,9 +51,9 @@ class Sample:
 
 @torch.no_grad()
 def distances_in_loop(real: Sample, made: Iterable[Tensor]) -> dict[str, float]:
-    """The distances of batches uint8 [B, S, S, 3] from the sample, by name; FID of samples that are large enough."""
+    """The distances of batches uint8 [B, S, S, 3] from the sample, by name: those that it is large enough for."""
     pictures = (each for batch in made for each in batch.cpu().numpy())
-    found = distances(_known(real), described(pictures, _network(), real.template))
+    found, _ = distances(_known(real), described(pictures, _network(), real.template))
     return {labelled(name, _network()): value.value for name, value in found.items()}
 
 

@@ -84,7 +84,7 @@ class Inception(nn.Module):
         for name, block in self.named_children():
             if name.startswith("Mixed"):
                 x = block(x)
-        return x.mean((2, 3))
+        return torch.mean(x, (2, 3))
 
 
 class Convolution(nn.Module):
@@ -149,5 +149,6 @@ def from_state(state: Mapping[str, Tensor]) -> tuple[Inception, bool]:
     """
     of_2015 = len(state["fc.weight"]) == CLASSES_OF_2015
     network = Inception(of_2015=of_2015)
-    network.load_state_dict({key: value for key, value in state.items() if key.split(".")[0] not in ("fc", "AuxLogits")})
+    heads = ("fc.", "AuxLogits.")
+    network.load_state_dict({key: value for key, value in state.items() if not key.startswith(heads)})
     return network.eval().requires_grad_(False), of_2015
