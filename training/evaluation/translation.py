@@ -27,8 +27,6 @@ SHEET, ROWS = 12, 4
 STRENGTH, STRENGTHS = "strength", (0.0, 0.5, 1.0, 2.0, 3.0)
 MALE = "male"
 FEWEST_MEN = 20
-
-
 NAMES = ("photo", "drawing")
 
 
