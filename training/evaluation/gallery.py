@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import UnidentifiedImageError
 
 from export.alignment import Image
 from training.data import sources
-from training.data.errors import DataError
 from training.data.pack import Pack
+from training.data.pictures import read
 from training.data.points import COUNTS, Points
 from training.data.sources import Picture
-from training.metrics.judge import upright
 
 POINTS = "points"
 
@@ -56,10 +54,11 @@ def has_domain(path: Path, domain: str) -> bool:
 
 
 class _Listed:
-    """Files of a folder, in which a folder may be a person, or of a table."""
+    """Files of a folder, in which a folder may be a person, or of a table, without those that it rejects."""
 
     def __init__(self, path: Path) -> None:
-        self._pictures: list[Picture] = sources.folder(path) if path.is_dir() else sources.table(path)
+        found: list[Picture] = sources.folder(path) if path.is_dir() else sources.table(path)
+        self._pictures = [picture for picture in found if not picture.rejected]
         self._root = path
 
     def __len__(self) -> int:
@@ -67,12 +66,8 @@ class _Listed:
 
     def __getitem__(self, row: int) -> Seen:
         known = self._pictures[row]
-        try:
-            image = upright(known.path)
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{known.path} cannot be read: {error}") from error
         person = known.person or (known.path.parent.name if self._root in known.path.parent.parents else "")
-        return Seen(image, person, known.points, known.attributes)
+        return Seen(read(known.path), person, known.points, known.attributes)
 
 
 class _Packed:

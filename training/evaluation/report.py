@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 
 from export.alignment import Image
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.findings import Sheet, meaning
 from training.metrics.interval import Interval
+from training.page import embedded, filled
 
-PAGE = "report.html"
-_QUALITY = 85
+PAGE = Path(__file__).with_suffix(".html")
 _SIDE = 192
 """Pixels of a picture's longer side on the page, at most."""
 
@@ -61,11 +59,9 @@ class Row:
 
 def page(evaluation: Evaluation) -> str:
     """HTML that needs no other file."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     found = evaluation.found
-    return environment.get_template(PAGE).render(
+    return filled(
+        PAGE,
         title=_title(evaluation),
         contract=evaluation.contract,
         request=evaluation.request,
@@ -87,9 +83,7 @@ def _rows(sheet: Sheet) -> list[Row]:
 def _uri(image: Image) -> str:
     scale = min(1.0, _SIDE / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    how = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY)
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), how)[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return embedded(small)
 
 
 def _written(value: Interval) -> tuple[str, str]:

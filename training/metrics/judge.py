@@ -29,6 +29,7 @@ from PIL import Image, ImageOps
 
 from export.alignment import invert, similarity
 from training.data import dlib_networks
+from training.data.pictures import read
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
 from training.metrics.interval import Interval, mean, resampled, share
 
@@ -66,12 +67,7 @@ class Judge:
 
 def load(path: Path) -> np.ndarray:
     """A picture as uint8 RGB with its long side at most 512 pixels, small ones enlarged to that."""
-    return sized(upright(path))
-
-
-def upright(path: Path) -> np.ndarray:
-    """A picture as uint8 RGB, turned as its camera says."""
-    return np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    return sized(read(path))
 
 
 def sized(picture: np.ndarray) -> np.ndarray:
