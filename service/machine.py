@@ -13,7 +13,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 # Of glibc's malloc.h. Files, and photos decoded as far as faces are searched for, are smaller than _LARGE; photos
 # decoded whole are larger. _TOP, several of the former, may stay free at the end of the heap.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE, _TOP = 8_000_000, 24_000_000
+_LARGE, _TOP = 2_500_000, 24_000_000
 
 
 def cores(cgroups: Path = CGROUPS) -> int:
@@ -38,7 +38,7 @@ def keep_memory_flat() -> None:
     Left alone it raises its limit for blocks of their own to the size of the largest photo that was freed, and every
     thread gets a heap: decoded photos then leave holes that nobody else fits into. In one heap they are filled again,
     and so it may hold all but the largest: a block of its own is taken from the system page by page, every time. With
-    its limits fixed it would also give the end of the heap back after each request. docs/performance.md has the
+    its limits fixed glibc would do the same to the end of the heap after each request. docs/performance.md has the
     figures. An operator's own MALLOC_* variables count more.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
