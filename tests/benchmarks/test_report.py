@@ -117,6 +117,16 @@ def test_turns_are_compared_in_pairs():
     assert table.rows == [["mosec lanes", "1.100 (1.100-1.100)"]]
 
 
+def test_training_is_compared_in_turns():
+    """Both rates, their ratio against the goal, and both peaks of memory."""
+    rates = {"engine": [19.0, 9.5], "plain": [20.0, 10.0]}
+    case = {"recipe": "ugatit", "settings": {"size": 64}, "rates": rates, "memory": {"engine": 5e8, "plain": 4e8}}
+    (table,) = report.tables(document("training", torch="2.13", device="cpu, 1 threads", cases=[case]))
+    assert table.rows == [
+        ["ugatit (size 64)", "14.25", "15.00", "0.950 (0.950-0.950)", "**no**", "500", "400"]
+    ]
+
+
 def test_the_tables_go_between_the_marks():
     """The rest of the page stays, a second time too; a page without marks is refused."""
     page = f"Before.\n{report.BEGIN}\nold\n{report.END}\nAfter.\n"
