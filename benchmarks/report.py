@@ -120,11 +120,13 @@ def training(document: Document) -> list[Table]:
         rates = [f"{rate(rounds):.2f}" for rounds in (ours, theirs)]
         held = "yes" if middle >= ENGINE_GOAL else "**no**"
         memory = [megabytes(case["memory"][side]) for side in ("engine", "plain")]
+        processor = f"{case['cpu']['engine'] / case['cpu']['plain']:.3f}"
         settings = ", ".join(f"{name} {value}" for name, value in case["settings"].items())
         name = f"{case['recipe']} ({settings or 'as it is'})"
-        rows.append([name, *rates, f"{middle:.3f} ({low:.3f}-{high:.3f})", held, *memory])
+        rows.append([name, *rates, f"{middle:.3f} ({low:.3f}-{high:.3f})", held, processor, *memory])
     goal = f">= {ENGINE_GOAL}"
-    header = ["recipe", "engine images/s", "plain", "ratio, 95 % interval", goal, "engine MB", "plain MB"]
+    header = ["recipe", "engine images/s", "plain", "ratio, 95 % interval", goal]
+    header += ["processor seconds, ratio", "engine MB", "plain MB"]
     turns = len(document["cases"][0]["rates"]["engine"])
     title = f"Training, engine and plain loop in {turns} turns each; peak memory; {document['device']}"
     return [Table(f"{title}, torch {document['torch']}", header, rows)]

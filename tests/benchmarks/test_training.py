@@ -60,7 +60,7 @@ def test_the_plain_loop_trains_as_the_engine_does(name: str, pack: Path, tmp_pat
 
 
 def test_a_turn_is_held_at_its_end() -> None:
-    """Nothing is read before a turn is given; each turn tells its seconds, and the last one ends all."""
+    """Nothing is read before a turn is given; each tells its seconds and the processor's, and the last one ends all."""
     ours, theirs = multiprocessing.Pipe()
     paced = Paced([{"x": place} for place in range(9)], 2, theirs)
     for given in (True, True, False):
@@ -68,7 +68,7 @@ def test_a_turn_is_held_at_its_end() -> None:
     assert [paced[place]["x"] for place in range(4)] == [0, 1, 2, 3]
     with pytest.raises(Over):
         paced[4]
-    assert ours.recv() >= 0 and ours.recv() >= 0 and not ours.poll()
+    assert min(ours.recv()) >= 0 and min(ours.recv()) >= 0 and not ours.poll()
 
 
 @pytest.mark.parametrize("which", SIDES)
@@ -83,4 +83,4 @@ def test_a_side_takes_turns_and_tells_its_memory(which: str, pack: Path, tmp_pat
         ours.send(given)
     answers = [ours.recv() for _ in range(3)]
     worker.join(60)
-    assert all(seconds > 0 for seconds in answers[:2]) and answers[2] > 1e7
+    assert all(min(clocks) > 0 for clocks in answers[:2]) and answers[2] > 1e7
