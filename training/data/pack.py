@@ -21,6 +21,8 @@ from safetensors.numpy import save_file
 from export.alignment import Image
 from training.data.errors import DataError
 
+cv2.setNumThreads(1)  # processes that read examples run one a core, beside the one that trains
+
 FORMAT = "likeness-pack/1"
 QUALITY = 95
 
@@ -37,7 +39,10 @@ class Example:
 
 
 def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> int:
-    """Pack the examples; how many. DataError if there is none or if one has other columns than the first."""
+    """Pack the examples; how many.
+
+    DataError if there is none, if one has other columns than the first, or if the file cannot be written.
+    """
     files, names, numbers = list[bytes](), dict[str, list[str]](), dict[str, list[NDArray[Any]]]()
     for example in examples:
         if files and (example.names.keys() != names.keys() or example.numbers.keys() != numbers.keys()):
@@ -58,8 +63,11 @@ def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> in
         **{f"column/{name}": np.ascontiguousarray(value) for name, value in columns.items()},
     }
     draft = path.with_suffix(".draft")
-    save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
-    draft.replace(path)
+    try:
+        save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
+        draft.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be written: {error}") from error
     return len(files)
 
 
@@ -101,8 +109,13 @@ class Pack:
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
     def images(self) -> NDArray[np.uint8]:
-        """All of them, uint8 [N, H, W, 3]; they must be of one size."""
-        return np.stack([self.image(index) for index in range(len(self))])
+        """All of them, uint8 [N, H, W, 3]; DataError unless they are of one size."""
+        images = [self.image(index) for index in range(len(self))]
+        for index, image in enumerate(images):
+            if image.shape != images[0].shape:
+                row, first = (f"{each.shape[1]} x {each.shape[0]}" for each in (image, images[0]))
+                raise DataError(f"{self.path}: picture {self._rows[index]} has {row} pixels, the first one {first}")
+        return np.stack(images)
 
     def _part(self, chosen: NDArray[np.bool_], column: str, names: Sequence[str]) -> Self:
         if not chosen.any():

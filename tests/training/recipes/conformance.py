@@ -52,6 +52,16 @@ class Conformance:
         }
         assert session.run(None, feed)[0].dtype == np.uint8
 
+    def test_it_measures_itself(self, run: Path, pack: Path, tmp_path: Path) -> None:
+        """By its distance from the data when it is asked to, and learns as if it had not been."""
+        settings = {**self.settings, "measure": self.settings["images"], "measured": "4"}
+        assert Session(self.name, settings, tmp_path, device="cpu").train(pack)
+        (measured, _), (other, _) = (Run(each).state(self.name) for each in (tmp_path, run))
+        assert all(torch.equal(measured[key], other[key]) for key in other)
+        figures = json.loads((tmp_path / "figures.jsonl").read_text().splitlines()[-1])
+        assert np.isfinite(figures["kid@dlib"]) and 0 <= figures["1nn@dlib"] <= 1
+        assert "kid@dlib" not in (run / "figures.jsonl").read_text()
+
     def test_a_rehearsal_leaves_nothing(self, pack: Path, tmp_path: Path) -> None:
         """One step, in words."""
         told = Session(self.name, self.settings, tmp_path / "run", device="cpu").rehearse(pack)
