@@ -47,7 +47,8 @@ class Trunk(nn.Sequential):
         for number, stride in enumerate(strides):
             normalised = [norm(channels[number + 1])] if norm is not None and number else []
             bias = not any(isinstance(each, nn.BatchNorm2d) for each in normalised)
-            layer = convolution(channels[number], channels[number + 1], 4, stride=stride, bias=bias, edges=edges)
+            inner, outer = channels[number : number + 2]
+            layer: nn.Module = convolution(inner, outer, 4, stride=stride, bias=bias, edges=edges)
             if spectral_from is not None and number >= spectral_from:
                 layer = spectral_norm(layer)
             layers += [layer, *normalised, nn.LeakyReLU(slope)]
