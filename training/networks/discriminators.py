@@ -45,9 +45,9 @@ class Trunk(nn.Sequential):
         channels = [before, *(width << number for number in range(len(strides)))]
         layers: list[nn.Module] = []
         for number, stride in enumerate(strides):
-            normalised = [norm(channels[number + 1])] if norm is not None and number else []
-            bias = not any(isinstance(each, nn.BatchNorm2d) for each in normalised)
             inner, outer = channels[number : number + 2]
+            normalised = [norm(outer)] if norm is not None and number else []
+            bias = not any(isinstance(each, nn.BatchNorm2d) for each in normalised)
             layer: nn.Module = convolution(inner, outer, 4, stride=stride, bias=bias, edges=edges)
             if spectral_from is not None and number >= spectral_from:
                 layer = spectral_norm(layer)
