@@ -1,13 +1,13 @@
 """Discriminators: lists of views of a picture, each with a trunk and heads that say something about its features.
 
-| system                  | views                          | strides of the trunk                    | heads            |
-|-------------------------|--------------------------------|-----------------------------------------|------------------|
-| pix2pix, CycleGAN       | the picture                    | 2, 2, 2, 1                              | patch            |
-| pix2pixHD               | the picture, halved 0..2 times | 2, 2, 2, 1                              | patch            |
-| MUNIT                   | the same                       | 2, 2, 2, 2                              | patch            |
-| SATNet                  | the same                       | 2, 2, 2, 2, then SelfAttention          | patch            |
-| U-GAT-IT, Photo2Cartoon | the picture, twice             | 2, 2, 2, 1 and 2, 2, 2, 2, 2, 1         | attention, patch |
-| StarGAN                 | the picture                    | 2, 2, 2, 2, 2, 2                        | real, class      |
+| system                  | views                          | strides of the trunk                  | heads            |
+|-------------------------|--------------------------------|---------------------------------------|------------------|
+| pix2pix, CycleGAN       | the picture                    | 2, 2, 2, 1                            | patch            |
+| pix2pixHD               | the picture, halved 0..2 times | 2, 2, 2, 1                            | patch            |
+| MUNIT                   | the same                       | 2, 2, 2, 2                            | patch            |
+| SATNet                  | the same                       | 2, 2, 2, 2, then SelfAttention        | patch            |
+| U-GAT-IT, Photo2Cartoon | the picture, twice             | 2, 2, 2, 1 and 2, 2, 2, 2, 2, 1       | attention, patch |
+| StarGAN                 | the picture                    | 2, 2, 2, 2, 2, 2                      | real, class      |
 """
 
 from __future__ import annotations
