@@ -15,8 +15,9 @@ from rich.console import Console
 
 from benchmarks import cells
 from benchmarks.statistics import rate, ratio
-from benchmarks.tables import Table, median, milliseconds, number
+from benchmarks.tables import Table, median, megabytes, milliseconds, number
 
+ENGINE_GOAL = 0.97
 BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
 
 Document = dict[str, Any]
@@ -175,6 +176,27 @@ def _interval(cell: Document) -> str:
     return f"{middle:.3f} ({low:.3f}-{high:.3f})"
 
 
+def training(document: Document) -> list[Table]:
+    """The engine's images a second over a plain loop's."""
+    rows = []
+    for case in document["cases"]:
+        ours, theirs = ([[rate] for rate in case["rates"][side]] for side in ("engine", "plain"))
+        middle, low, high = ratio(ours, theirs)
+        rates = [f"{rate(rounds):.2f}" for rounds in (ours, theirs)]
+        held = "yes" if middle >= ENGINE_GOAL else "**no**"
+        memory = [megabytes(case["memory"][side]) for side in ("engine", "plain")]
+        processor = f"{case['cpu']['engine'] / case['cpu']['plain']:.3f}"
+        settings = ", ".join(f"{name} {value}" for name, value in case["settings"].items())
+        name = f"{case['recipe']} ({settings or 'as it is'})"
+        rows.append([name, *rates, f"{middle:.3f} ({low:.3f}-{high:.3f})", held, processor, *memory])
+    goal = f">= {ENGINE_GOAL}"
+    header = ["recipe", "engine images/s", "plain", "ratio, 95 % interval", goal]
+    header += ["processor seconds, ratio", "engine MB", "plain MB"]
+    turns = len(document["cases"][0]["rates"]["engine"])
+    title = f"Training, engine and plain loop in {turns} turns each; peak memory; {document['device']}"
+    return [Table(f"{title}, torch {document['torch']}", header, rows)]
+
+
 KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "compare": cells.tables,
     "soak": soak,
@@ -183,6 +205,7 @@ KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "loading": loading,
     "duel": duel,
     "overload": overload,
+    "training": training,
 }
 
 

@@ -131,6 +131,16 @@ def test_overload_is_measured_by_the_peak_beside_it():
     assert table.rows[1][1:7] == ["2 x 20.0/s", "14.2", "95.0% (95.0%-95.0%)", "yes", "99", "1 of 157"]
 
 
+def test_training_is_compared_in_turns():
+    """Both rates, their ratio against the goal, that of processor seconds, and both peaks of memory."""
+    rates = {"engine": [19.0, 9.5], "plain": [20.0, 10.0]}
+    case = {"recipe": "ugatit", "settings": {"size": 64}, "rates": rates, "cpu": {"engine": 9.0, "plain": 10.0}}
+    case |= {"memory": {"engine": 5e8, "plain": 4e8}}
+    (table,) = report.tables(document("training", torch="2.13", device="cpu, 1 threads", cases=[case]))
+    row = ["ugatit (size 64)", "14.25", "15.00", "0.950 (0.950-0.950)", "**no**", "0.900", "500", "400"]
+    assert table.rows == [row]
+
+
 def test_the_tables_go_between_the_marks():
     """The rest of the page stays, a second time too; a page without marks is refused."""
     page = f"Before.\n{report.BEGIN}\nold\n{report.END}\nAfter.\n"
