@@ -113,12 +113,14 @@ class Share:
 
 
 def unrestricted_view(listed: Path) -> list[list[Share]]:
-    """The folds of an unrestricted protocol file (view 1: one, view 2: ten).
+    """The folds of an unrestricted protocol file (view 1: one, view 2: ten, whose number may stand in front).
 
     Each begins with a line that has the number of its persons; a person's line is name, number of caricatures, number
     of photos, parted by tabs. DataError names the line that is otherwise.
     """
     lines, folds, place = _lines(listed), list[list[Share]](), 0
+    if len(lines) > 1 and lines[0].strip().isdecimal() and lines[1].strip().isdecimal():
+        place = 1
     while place < len(lines):
         if not lines[place].strip().isdecimal():
             raise DataError(f"{listed}:{place + 1}: not a number of persons: {lines[place]!r}")

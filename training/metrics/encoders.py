@@ -1,20 +1,29 @@
 """A face encoder on people who were in no training, beside dlib's recogniser on exactly the same pairs.
 
-Both get the same five points of every photo, so the figures compare recognisers, not detectors.
+    python -m training.metrics.encoders people MODEL.onnx FACES.pack
+    LIKENESS_DATA=... python -m training.metrics.encoders drawings MODEL.onnx TRANSLATOR.onnx
+
+Both get the same five points of every photo, so the figures compare recognisers, not detectors. The pack is that of
+training.data.recognition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from training.data.recognition import Faces
+from export import alignment
+from export.contract import Contract
+from export.parity import open_session
+from training.data.pack import Pack
+from training.data.recognition import CHECK, TEST, Faces, Sight, gather, photos, see
 from training.metrics.interval import Interval
-from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold
-
-CALIBRATION = ("faces-id", "landmarks68", "congress256")  # tests/london256 is left to check the thresholds on
+from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold, roc
 
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N, 112, 96, 3] RGB -> float32 [N, 512] of unit length
 
@@ -31,19 +40,11 @@ class Figures:
 
 
 def populations(faces: Faces) -> dict[str, Faces]:
-    """The set-aside faces by the set they come from; a photo without a name is a person of its own."""
-    aside = faces[faces.set_aside]
-    names = np.array([name or f"alone/{row}" for row, name in enumerate(aside.persons)])
-    sets = np.array([name.split("/")[0] for name in names])
-    return {
-        "congress256" if name == "alone" else name: Faces(
-            aside.crops[sets == name],
-            aside.descriptors[sets == name],
-            names[sets == name],
-            aside.set_aside[sets == name],
-        )
-        for name in sorted(set(sets))
-    }
+    """The faces by the name of the set that they come from; a photo without a name is a person of its own."""
+    names = np.array([name or f"alone/{row}" for row, name in enumerate(faces.persons)])
+    sets = np.array([source.partition(" (")[0] or "people" for source in faces.sources])
+    known = replace(faces, persons=names)
+    return {name: known[sets == name] for name in sorted(set(sets))}
 
 
 def cosine(embeddings: np.ndarray, pairs: Pairs) -> np.ndarray:
@@ -114,10 +115,20 @@ def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
 
 
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
-    """`thresholds` over the populations of CALIBRATION."""
-    found = populations(faces)
-    scored = [_scored(embed, found[name]) for name in CALIBRATION]
+    """`thresholds` over all populations; those of CHECK are better not among them, and show what they are worth."""
+    scored = [_scored(embed, group) for group in populations(faces).values()]
     return thresholds([similarity[~same] for similarity, same in scored])
+
+
+def verified(embed: Embed, faces: Faces) -> dict[str, float]:
+    """TAR at FAR 1 % and area under the curve, for every population with pairs of both kinds."""
+    found = {}
+    for name, group in populations(faces).items():
+        similarity, same = _scored(embed, group)
+        if same.any() and not same.all():
+            curve = roc(similarity, same)
+            found |= {f"{name}/tar": curve.at(FARS[0])[0], f"{name}/auc": curve.auc}
+    return found
 
 
 def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:
@@ -144,3 +155,52 @@ def _row(who: str, recogniser: str, found: Figures) -> str:
 
 def _tar_and_auc(curve: Roc) -> list[float]:
     return [*(curve.at(far)[0] for far in FARS), curve.auc]
+
+
+class Graph:
+    """An exported model as the service runs it."""
+
+    def __init__(self, path: Path) -> None:
+        self.session = open_session(path.read_bytes())
+        self.contract = Contract.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(path))
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [N, 112, 96, 3] -> float32 [N, 512]."""
+        return np.concatenate([self.session.run(None, self.contract.feed([frame], [{}]))[0] for frame in frames])
+
+    def drawing(self, sight: Sight, strength: float) -> Sight:
+        """The drawing of a sight in the translator's own frame, where the template says what stands where."""
+        template = self.contract.template
+        crop = alignment.cut(sight.image, alignment.similarity(sight.points, template.points), template)
+        (drawn,) = self.session.run(None, self.contract.feed([crop], [{"strength": strength}]))
+        return replace(sight, image=drawn[0], points=np.array(template.points))
+
+
+app = typer.Typer(help="Judge an exported face encoder.", add_completion=False)
+Model = Annotated[Path, typer.Argument(help="an exported model")]
+
+
+@app.command("people")
+def people_command(model: Model, packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
+    """The figures of a model card: own and dlib's recogniser on people who were in no training."""
+    encoder, faces = Graph(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
+    typer.echo(table(encoder.embed, faces))
+    typer.echo(realised(encoder.embed, faces, encoder.contract.thresholds))
+
+
+@app.command("drawings")
+def drawings_command(
+    model: Model,
+    translator: Model,
+    data: Annotated[Path, typer.Option(envvar="LIKENESS_DATA", help="the data folder")],
+    strength: float = 1.0,
+) -> None:
+    """The same for photos against a translator's drawings of the people of congress256 who are set aside."""
+    encoder, draw = Graph(model), Graph(translator)
+    rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
+    drawn = (draw.drawing(sight, strength) for sight in see(rows))
+    typer.echo(against_drawings(encoder.embed, gather(see(rows)), gather(drawn)))
+
+
+if __name__ == "__main__":
+    app()
