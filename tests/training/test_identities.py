@@ -52,7 +52,7 @@ def test_descriptors_are_less_their_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "persons, complaint", [(["ann", "ann"], "one person only; telling"), (["", ""], "neither `person` nor `descriptor`")]
+    "persons, complaint", [(["ann", "ann"], "one person only"), (["", ""], "neither `person` nor `descriptor`")]
 )
 def test_nothing_to_learn_from_is_said(tmp_path: Path, persons: list[str], complaint: str) -> None:
     """With the file."""

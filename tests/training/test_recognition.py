@@ -61,7 +61,7 @@ def test_faces_survive_a_pack(tmp_path):
     faces = faces_of(np.stack([smooth] * 3), rng.standard_normal((3, 128)).astype("f4"), ["b", "", "a"], ["train"] * 3)
     faces.save(tmp_path / "faces.pack")
     again = Faces.of(Pack(tmp_path / "faces.pack"))
-    assert np.abs(again.crops.astype(int) - faces.crops).max() <= 3
+    assert np.abs(again.crops.astype(int) - faces.crops).mean() < 1
     for name in ("points", "descriptors", "persons", "splits", "sources"):
         assert np.array_equal(getattr(again, name), getattr(faces, name)), name
 

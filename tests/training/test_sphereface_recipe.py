@@ -26,8 +26,8 @@ from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace
 from training.recipes.sphereface import Config, Recipe
 
+ASSETS = Path(__file__).parents[1] / "assets"
 TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
-SMALL = {**TOY, "images": "16"}
 COLOURS = np.random.default_rng(1).integers(30, 226, (8, 3))
 
 
@@ -81,24 +81,20 @@ def test_the_heads_follow_from_the_data(pack: Path, tmp_path: Path) -> None:
     assert tensors["networks/people/weight"].shape == (512, 6) and tensors["networks/teacher/weight"].shape == (3, 512)
 
 
-def test_training_learns_and_resumes_exactly(pack: Path, tmp_path: Path) -> None:
-    """The losses fall; half a run and the other half are the whole one, bit by bit."""
-    settings = {"images": 640, "optimiser": "sgd", "rate": 0.003, "report": 64, "drawn": 0.2, "turned": 0.3}
-    assert session(tmp_path / "whole", **settings).train(pack)
-    told = figures(tmp_path / "whole")
-    assert told[9]["faces/identity"] < 0.8 * told[0]["faces/identity"]
-    assert told[9]["faces/relational"] < 0.8 * told[0]["faces/relational"]
-    session(tmp_path / "broken", **settings | {"images": 320, "checkpoint": 160}).train(pack)
-    session(tmp_path / "other", **settings | {"images": 320}).train(pack)
-    (one, _), (other, _) = (Run(tmp_path / each).state("sphereface") for each in ("broken", "other"))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+def test_training_learns(pack: Path, tmp_path: Path) -> None:
+    """Names and relations fall."""
+    settings = {"images": 320, "optimiser": "sgd", "rate": 0.005, "report": 64, "drawn": 0.2, "turned": 0.3}
+    assert session(tmp_path, **settings).train(pack)
+    told = figures(tmp_path)
+    for name in ("faces/identity", "faces/relational"):
+        assert told[4][name] < 0.9 * told[0][name]
 
 
 def test_an_interrupted_run_is_the_unbroken_one(pack: Path, tmp_path: Path) -> None:
-    """With a rate that does not look at the run's end."""
+    """Bit by bit, in all that a run goes on with."""
     settings = {"optimiser": "sgd", "rate": 0.003}
     session(tmp_path / "whole", images=48, **settings).train(pack)
-    session(tmp_path / "broken", images=24 // 16 * 16, **settings).train(pack)
+    session(tmp_path / "broken", images=32, **settings).train(pack)
     session(tmp_path / "broken", images=48, **settings).train(pack)
     (whole, _), (broken, _) = (Run(tmp_path / each).state("sphereface") for each in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(torch.equal(whole[key], broken[key]) for key in whole)
@@ -134,8 +130,8 @@ def test_people_set_aside_are_measured_on(pack: Path, tmp_path: Path) -> None:
     assert 0 <= figures(tmp_path / "both")[-1]["toys/auc"] <= 1
 
 
-def test_the_paper_s_schedule_and_annealing() -> None:
-    """With SGD the rate falls at 16 and 24 of 28 parts; lambda is 1500 at the first step, 750 at the tenth."""
+def test_the_paper_s_schedule() -> None:
+    """With SGD the rate falls tenfold after 16 and after 24 of 28 parts."""
     (phase,) = Recipe(Config(images=2800, batch=1, optimiser="sgd", classes=2)).phases()
     assert [round(phase.schedule(seen), 4) for seen in (0, 1599, 1600, 2400)] == [1, 1, 0.1, 0.01]
 
@@ -159,10 +155,10 @@ def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> Non
 # Fine-tuning and import
 
 
-def official(classes: int = 5, width: int = 4) -> dict[str, torch.Tensor]:
-    """The state dict of a sphere20a as its authors save it, only narrower."""
+def official(classes: int = 5, depth: int = 20) -> dict[str, torch.Tensor]:
+    """The state dict of a sphere20a, or a sibling, as its authors save it, only narrower."""
     torch.manual_seed(3)
-    return {**SphereFace(20, width).state_dict(), "fc6.weight": AngleLinear(512, classes).weight.data.clone()}
+    return {**SphereFace(depth, 4).state_dict(), "fc6.weight": AngleLinear(512, classes).weight.data.clone()}
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -181,12 +177,12 @@ def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> 
 
 def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> None:
     """Its embeddings are the network's own, and its contract says where it comes from."""
-    torch.save(official(classes=227), tmp_path / "caricatures.pth")
+    torch.save(official(classes=227, depth=4), tmp_path / "caricatures.pth")
     import_run("sphereface", tmp_path / "caricatures.pth", tmp_path / "run")
-    publish_run(tmp_path / "run", tmp_path / "models" / "sphere20a" / "1")
-    graph = open_session((tmp_path / "models" / "sphere20a" / "1" / "model.onnx").read_bytes())
-    network = SphereFace(20, 4)
-    network.load_state_dict({key: value for key, value in official(227).items() if key != "fc6.weight"})
+    publish_run(tmp_path / "run", tmp_path / "models" / "verifier" / "1")
+    graph = open_session((tmp_path / "models" / "verifier" / "1" / "model.onnx").read_bytes())
+    network = SphereFace(4, 4)
+    network.load_state_dict({key: value for key, value in official(227, 4).items() if key != "fc6.weight"})
     image = np.random.default_rng(0).integers(0, 256, (2, 112, 96, 3), dtype=np.uint8)
     with torch.no_grad():
         expected = Encoder(network).eval()(torch.from_numpy(image)).numpy()
@@ -273,17 +269,18 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 # Export and service
 
 
-def test_thresholds_are_measured_on_people_set_aside(pack: Path, tmp_path: Path) -> None:
-    """At export, if there is data for it; half precision keeps the file small."""
+def test_thresholds_need_people_set_aside(pack: Path, tmp_path: Path) -> None:
+    """A pack without any is named, and nothing is exported."""
     session(tmp_path / "run", images=16).train(pack)
-    publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", None)
-    with pytest.raises(DataError, match="sets nobody aside"):
-        write(tmp_path / "all.pack", [Example(each.image, {"person": "x"}) for each in examples(range(1))])
-        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "2", tmp_path / "all.pack")
+    write(tmp_path / "all.pack", [Example(each.image, {"person": "x"}) for each in examples(range(1))])
+    with pytest.raises(DataError, match=r"all\.pack sets nobody aside"):
+        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "all.pack")
+    assert not (tmp_path / "models").exists()
 
 
-def test_a_run_verifies_in_the_service(models: Path, photo: bytes, smiling: bytes, tmp_path: Path) -> None:
+def test_a_run_verifies_in_the_service(models: Path, tmp_path: Path) -> None:
     """Train, export with thresholds, serve, ask over HTTP: the similarity is that of the trained average."""
+    photo, smiling = ((ASSETS / f"person1-{look}.jpg").read_bytes() for look in ("neutral", "smiling"))
     finder = FaceFinder(next((models / "landmarks").glob("*/model.dat")))
     crops = []
     for body in (photo, smiling):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def import_run(name: str, file: Path, folder: Path) -> str:
     networks = recipe.networks()
     checkpoint.restore({key: networks[key] for key in states}, states, str(file))
     whole = {key: network.state_dict() for key, network in networks.items()}
-    averages = {key: whole[key] for key in recipe.averaged}
+    averages = {key: copy.deepcopy(whole[key]) for key in recipe.averaged}
     run.begin(name, recipe)
     tensors = checkpoint.packed("networks", whole) | checkpoint.packed("averages", averages)
     run.save(name, tensors, images=0, steps=0, keep=False)
