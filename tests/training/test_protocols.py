@@ -145,6 +145,14 @@ def test_figures_of_folds_have_a_mean_and_a_deviation() -> None:
     assert f"{found['auc']:.2f}" == "0.83 ± 0.29"
 
 
+def test_both_kinds_of_pairs_count_alike() -> None:
+    """To accept nobody is no skill, however many pairs are of two people."""
+    people = [[Share(f"{name}{number}", 1, 1) for number in range(5)] for name in "ab"]
+    same = {picture: np.ones(2, np.float32) for fold in unrestricted(people) for picture in fold.pictures}
+    found = verification(unrestricted(people), same, trained_on=())
+    assert found["accuracy"].mean == pytest.approx(0.5) and found["auc"].mean == pytest.approx(0.5)
+
+
 def test_nobody_is_judged_whom_the_encoder_knows() -> None:
     """Nor whoever decided the threshold."""
     with pytest.raises(DataError, match="1 of the people were trained on, b among them"):

@@ -148,8 +148,9 @@ def search(probes: Path, gallery: Path) -> Search:
 def verification(folds: Sequence[Fold], embeddings: Embeddings, trained_on: Collection[str]) -> dict[str, Spread]:
     """accuracy, auc, and tar@0.01 and tar@0.001 by the cosine, each of a fold alone, with mean and deviation.
 
-    Accuracy is at the threshold that is best on all other folds. DataError if a person of `trained_on` is in a fold, if
-    folds share one, or if a picture has no embedding.
+    Accuracy is at the threshold that is best on all other folds (one fold alone has but itself), and both kinds of pairs
+    count alike, however many there are of each. DataError if a person of `trained_on` is in a fold, if folds share one,
+    or if a picture has no embedding.
     """
     _disjoint(folds, trained_on)
     scored = [(_cosines(embeddings, fold), fold.same) for fold in folds]
@@ -161,7 +162,8 @@ def verification(folds: Sequence[Fold], embeddings: Embeddings, trained_on: Coll
             figures[f"tar@{far:g}"].append(curve.at(far)[0])
         rest = scored[:number] + scored[number + 1 :] or scored
         threshold = best_threshold(*(np.concatenate(parts) for parts in zip(*rest, strict=True)))
-        figures["accuracy"].append(float(np.mean((similarity >= threshold) == same)))
+        right = (similarity >= threshold) == same
+        figures["accuracy"].append(float(right[same].mean() + right[~same].mean()) / 2)
     return {name: _spread(values) for name, values in figures.items()}
 
 
