@@ -95,6 +95,13 @@ def stages(document: Document) -> list[Table]:
     return [Table(title, ["request", *order], rows)]
 
 
+def loading(document: Document) -> list[Table]:
+    """How fast a run is given pictures."""
+    rows = [[workers, number(pace, 0), number(1000 / pace, 2)] for workers, pace in document["pictures"].items()]
+    title = f"Pictures of {document['side']} pixels ({document['bytes_each'] / 1000:.0f} kB) from a pack"
+    return [Table(title, ["workers", "pictures/s", "ms each"], rows)]
+
+
 def duel(document: Document) -> list[Table]:
     """The service's rate over that of each peer, measured in turns."""
     found = []
@@ -120,6 +127,7 @@ KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "soak": soak,
     "leaving": leaving,
     "stages": stages,
+    "loading": loading,
     "duel": duel,
 }
 

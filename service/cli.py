@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,12 @@ from service.server import serve as serve_alone
 from service.settings import Settings
 from service.supervisor import supervise
 
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from service.faces import FaceFinder
+
 COLOURS = {"pass": typer.colors.GREEN, "fail": typer.colors.RED, "note": typer.colors.YELLOW}
 
 app = typer.Typer(name="likeness", help="Caricatures that stay the same person.", no_args_is_help=True)
@@ -22,6 +29,12 @@ keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 for command in entry_points(group="likeness.commands"):
     app.add_typer(command.load())
+
+
+@app.callback()
+def likeness(context: typer.Context) -> None:
+    """Give the commands of other packages what finds faces as the service does, which they may not import."""
+    context.obj = five_points
 
 
 @app.command()
@@ -76,6 +89,26 @@ def doctor(
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+def five_points(content: bytes) -> NDArray[float64]:
+    """The five points [5, 2] of the largest face of an encoded picture, upright; ValueError says why there are none."""
+    from service.errors import LikenessError
+    from service.photo import Photo
+
+    try:
+        return _finder().largest(Photo(content, None, Settings().max_pixels)).points
+    except LikenessError as error:
+        raise ValueError(error.detail) from error
+
+
+@cache
+def _finder() -> FaceFinder:
+    from export.repository import Repository
+    from service.faces import FaceFinder
+
+    settings = Settings()
+    return FaceFinder(Repository(settings.models).resolve(settings.landmarks).path("model.dat"))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from training.console import told as _told
+from training.data.cli import app as data
+
 app = typer.Typer()
+app.add_typer(data, name="data")
 
 RUNS = Path("runs")
 INTERRUPTED = 130
@@ -75,23 +77,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise typer.BadParameter(f"{text!r} is not key=value", param_hint="--set")
     return name, value
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors in a sentence, without a traceback."""
-    try:
-        from export.contract import ContractError
-        from export.repository import RepositoryError
-        from training.engine.errors import TrainingError
-    except ImportError as error:
-        typer.secho(f"{error}; install likeness[training]", fg="red", err=True)
-        raise typer.Exit(2) from None
-    try:
-        yield
-    except ImportError as error:
-        typer.secho(f"{error}; install likeness[training]", fg="red", err=True)
-        raise typer.Exit(2) from None
-    except (TrainingError, ContractError, RepositoryError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from training.data.streams import Row, Shuffled, Twinned, Unpaired
+from training.data.streams import Shuffled, Twinned, Unpaired
+from training.engine.recipe import Row
 
 
 class Numbers:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from export.alignment import SQUARE_256
 from export.contract import Contract
-from training.data.streams import Row, Shuffled
+from training.data.streams import Shuffled
 from training.engine.phase import Networks, Phase, Step, adam, sgd
-from training.engine.recipe import Plan, Recipe, Sheet, Stream
+from training.engine.recipe import Plan, Recipe, Row, Sheet, Stream
 
 
 @dataclass(frozen=True, kw_only=True)

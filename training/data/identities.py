@@ -16,7 +16,7 @@ from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.pose import turned
 from training.data.recognition import TRAIN, aligned
-from training.data.streams import Row
+from training.engine.recipe import Row
 
 UNKNOWN = -1
 """The label of a face without a name."""

@@ -101,8 +101,13 @@ class Pack:
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
     def images(self) -> NDArray[np.uint8]:
-        """All of them, uint8 [N, H, W, 3]; they must be of one size."""
-        return np.stack([self.image(index) for index in range(len(self))])
+        """All of them, uint8 [N, H, W, 3]; DataError unless they are of one size."""
+        images = [self.image(index) for index in range(len(self))]
+        for index, image in enumerate(images):
+            if image.shape != images[0].shape:
+                row, first = (f"{each.shape[1]} x {each.shape[0]}" for each in (image, images[0]))
+                raise DataError(f"{self.path}: picture {self._rows[index]} has {row} pixels, the first one {first}")
+        return np.stack(images)
 
     def _part(self, chosen: NDArray[np.bool_], column: str, names: Sequence[str]) -> Self:
         if not chosen.any():

@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import dlib
 import numpy as np
 import typer
@@ -23,6 +22,7 @@ from export.alignment import SPHEREFACE, Template, apply, cut, similarity
 from training.data import dlib_networks, set_aside
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
+from training.data.pictures import read
 from training.data.points import five
 from training.data.portraits import Landmarker, five_points
 
@@ -221,10 +221,10 @@ def photos(root: Path) -> Iterator[Photo]:
 
 
 def see(rows: Iterable[Photo]) -> Iterator[Sight]:
-    """Read the pictures; those in which dlib has to find the face and does not are left out."""
+    """Read the pictures; those in which dlib has to find the face and does not are left out. DataError."""
     landmarker = Landmarker()
     for photo in rows:
-        image = cv2.cvtColor(cv2.imread(str(photo.path)), cv2.COLOR_BGR2RGB)
+        image = read(photo.path)
         points = photo.points
         if points is None:
             landmarks = landmarker(image)

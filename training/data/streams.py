@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.randomness import seed_of
-
-Row = Mapping[str, Any]
+from training.engine.recipe import Row
 
 
 class Rows(Protocol):

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.errors import DataError
-from training.data.sources import Share
+from training.data.sources import Pair, Share
 from training.metrics.verification import FARS, Pairs, best_threshold, roc
 
 RANKS = (1, 10)
-_PICTURE = re.compile(r"[CP]\d{5}")
+_PICTURE = re.compile(r"(.*\S)[\s/\\]+([CP]\d{5})(?:\.jpg)?")
 
 Embeddings = Mapping[str, NDArray[np.float32]]
 """PERSON/PICTURE -> vector of any length."""
@@ -75,7 +75,7 @@ class Search:
         return {_person(picture) for picture in (*self.probes, *self.gallery)}
 
 
-# Files
+# Protocols
 
 
 def lfw(listed: Path) -> list[Fold]:
@@ -95,23 +95,9 @@ def lfw(listed: Path) -> list[Fold]:
     return [Fold.of(found[begin : begin + 2 * pairs]) for begin in range(0, len(found), 2 * pairs)]
 
 
-def restricted(listed: Path) -> list[Fold]:
-    """The folds of a restricted protocol file of WebCaricature; pictures are NAME/C00001 and NAME/P00001.
-
-    Each begins with the number of pairs of each kind, which follow: a name and two pictures, then name and picture
-    twice, parted by tabs. DataError names the line that is otherwise.
-    """
-    lines, folds, place = _lines(listed), list[Fold](), 0
-    while place < len(lines):
-        if not lines[place].strip().isdecimal():
-            raise DataError(f"{listed}:{place + 1}: not a number of pairs: {lines[place]!r}")
-        count = 2 * int(lines[place])
-        if len(lines) < place + 1 + count:
-            raise DataError(f"{listed}:{place + 1}: {count} pairs announced, {len(lines) - place - 1} lines follow")
-        rows = range(place + 1, place + 1 + count)
-        folds.append(Fold.of([_pair(_named(lines[row]), f"{listed}:{row + 1}") for row in rows]))
-        place += 1 + count
-    return folds
+def restricted(folds: Iterable[Sequence[Pair]]) -> list[Fold]:
+    """The pairs that WebCaricature names (`training.data.sources.restricted_view`)."""
+    return [Fold.of([("/".join(pair.drawing), "/".join(pair.photo)) for pair in fold]) for fold in folds]
 
 
 def unrestricted(shares: Iterable[Sequence[Share]]) -> list[Fold]:
@@ -132,14 +118,7 @@ def search(probes: Path, gallery: Path) -> Search:
 
     A line is a name and a picture, parted by a tab, a space or a slash. DataError names the line that is otherwise.
     """
-    found = []
-    for listed in (probes, gallery):
-        rows = [(number, _named(line)) for number, line in enumerate(_lines(listed), 1)]
-        for number, pictures in rows:
-            if len(pictures) != 1:
-                raise DataError(f"{listed}:{number}: not a name and a picture")
-        found.append([pictures[0] for _, pictures in rows])
-    return Search(*found)
+    return Search(_names(probes), _names(gallery))
 
 
 # Figures
@@ -148,9 +127,9 @@ def search(probes: Path, gallery: Path) -> Search:
 def verification(folds: Sequence[Fold], embeddings: Embeddings, trained_on: Collection[str]) -> dict[str, Spread]:
     """accuracy, auc, and tar@0.01 and tar@0.001 by the cosine, each of a fold alone, with mean and deviation.
 
-    Accuracy is at the threshold that is best on all other folds (one fold alone has but itself), and both kinds of pairs
-    count alike, however many there are of each. DataError if a person of `trained_on` is in a fold, if folds share one,
-    or if a picture has no embedding.
+    Accuracy is at the threshold that is best on all other folds (one fold alone has but itself), and both kinds of
+    pairs count alike, however many there are of each. DataError if a person of `trained_on` is in a fold, if folds
+    share one, or if a picture has no embedding.
     """
     _disjoint(folds, trained_on)
     scored = [(_cosines(embeddings, fold), fold.same) for fold in folds]
@@ -234,23 +213,14 @@ def _lfw_picture(name: str, number: str) -> str:
     return f"{name}/{name}_{int(number):04d}"
 
 
-def _named(line: str) -> list[str]:
-    """The pictures of a line, each with the name before it or, where there is none, that of the one before."""
-    name, words, found = "", list[str](), list[str]()
-    for word in re.split(r"[\s/\\]+", line.strip().removesuffix(".jpg")):
-        if _PICTURE.fullmatch(word):
-            name, words = " ".join(words) or name, []
-            found.append(f"{name}/{word}")
-        else:
-            words.append(word)
-    return [] if words or not name else found
-
-
-def _pair(pictures: Sequence[str], place: str) -> tuple[str, str]:
-    match pictures:
-        case [left, right]:
-            return left, right
-    raise DataError(f"{place}: not a pair")
+def _names(listed: Path) -> list[str]:
+    found = []
+    for number, line in enumerate(_lines(listed), 1):
+        named = _PICTURE.fullmatch(line.strip())
+        if named is None:
+            raise DataError(f"{listed}:{number}: not a name and a picture: {line!r}")
+        found.append("/".join(named.groups()))
+    return found
 
 
 def _pictures(share: Share, kind: str) -> list[str]:

@@ -1,0 +1,56 @@
+"""A picture of a set, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from export.alignment import Image
+from training.data.errors import DataError
+
+
+def read(path: Path) -> Image:
+    """uint8 [H, W, 3] RGB, upright as its EXIF data say, over white where it is transparent.
+
+    DataError names a file that is not there, no picture, or broken anywhere.
+    """
+    with _typed_errors(path), Pillow.open(path) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            upright = Pillow.alpha_composite(Pillow.new("RGBA", upright.size, "white"), upright)
+        return np.array(upright.convert("RGB"))
+
+
+@contextmanager
+def _typed_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise DataError(f"{path} cannot be read: it is no picture") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # decoders raise anything at all on broken bytes
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height, as they are stored; of the file only its head is read. DataError."""
+    with _typed_errors(path), Pillow.open(path) as opened:
+        return opened.size
+
+
+def squared(image: Image, side: int) -> Image:
+    """The picture as a square uint8 [side, side, 3]; what is not one is cut in the middle. Reduced by area."""
+    height, width = image.shape[:2]
+    shorter = min(height, width)
+    top, left = (height - shorter) // 2, (width - shorter) // 2
+    square = image[top : top + shorter, left : left + shorter]
+    how = cv2.INTER_AREA if side < shorter else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
