@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,10 @@ def test_the_tables_name_every_population_and_both_recognisers():
     limits = calibrate(embed, faces())
     assert set(limits) == {"0.01", "0.001"} and limits["0.01"] <= limits["0.001"]
     assert realised(embed, faces(), limits).count("congress256") == 2
+
+
+def test_without_descriptors_there_is_no_second_recogniser():
+    """A pack of one's own has figures too, of people with few photos also."""
+    everyone = faces()
+    some = replace(everyone[:9], descriptors=np.zeros((9, 0), np.float32))
+    assert table(embed, some).count("this model") == 1 and "dlib" not in table(embed, some)

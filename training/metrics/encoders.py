@@ -79,7 +79,7 @@ def thresholds(populations_of_impostors: Sequence[np.ndarray]) -> dict[str, floa
 
 
 def table(embed: Embed, faces: Faces) -> str:
-    """Markdown: own and dlib's figures on every population that has pairs of one person."""
+    """Markdown: own and, with descriptors, dlib's figures on every population that has pairs of one person."""
     lines = [
         "| people (pictures) | recogniser | accuracy | TAR at FAR 1 % | TAR at FAR 0.1 % | AUC |",
         "|---|---|---|---|---|---|",
@@ -88,10 +88,10 @@ def table(embed: Embed, faces: Faces) -> str:
         pairs = all_pairs(len(group))
         if not pairs.same(group.persons).any():
             continue
-        for recogniser, similarity in (
-            ("this model", cosine(embed(group.frames()), pairs)),
-            ("dlib", nearness(group.descriptors, pairs)),
-        ):
+        scored = {"this model": cosine(embed(group.frames()), pairs)}
+        if group.descriptors.size:
+            scored["dlib"] = nearness(group.descriptors, pairs)
+        for recogniser, similarity in scored.items():
             found = figures(similarity, pairs, group.persons)
             lines.append(_row(f"{name}: {found.people} ({found.pictures})", recogniser, found))
     return "\n".join(lines)

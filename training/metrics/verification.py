@@ -88,6 +88,7 @@ def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: in
     rng = np.random.default_rng(seed)
     kinds = [rng.permutation(np.flatnonzero(kind)) for kind in (same, ~same)]
     count = min(map(len, kinds))
+    folds = min(folds, count)
     parts = [np.concatenate([np.array_split(kind[:count], folds)[fold] for kind in kinds]) for fold in range(folds)]
     scores = []
     for fold, test in enumerate(parts):
