@@ -7,13 +7,10 @@ pack has its descriptors. Data: a pack of aligned faces with `person` (training.
     likeness train sphereface --data runs/faces.pack
     likeness export runs/sphereface --to models/sphereface/2 --data runs/faces.pack
 
-The paper's own setting, and SATNet's fine-tuning on caricatures:
+The paper's own network and schedule; docs/sphereface.md has fine-tuning on caricatures too:
 
     likeness train sphereface --data casia.pack --set depth=20 --set width=64 --set optimiser=sgd --set rate=0.1 \\
-        --set decay=5e-4 --set warm_up=0 --set identity=1 --set twins=0 --set batch=512 --set images=14336000
-    likeness import sphereface sphere20a_20171020.pth --into runs/sphere20a
-    likeness train sphereface --data caricatures.pack --begin-from runs/sphere20a --into runs/caricatures ... \\
-        --set frozen=3 --set rate=0.01 --set batch=128 --set images=3584000
+        --set decay=5e-4 --set identity=1 --set clip=0 --set drawn=0 --set twins=0 --set batch=512 --set images=14336000
 
 Each step, over views of the faces, some of them as if drawn, some with the head turned:
 
