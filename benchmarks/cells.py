@@ -10,6 +10,7 @@ OURS = "likeness"
 OURS_BOTH = (OURS, "likeness x 2")
 """One process, and two: peers have at most two settings as well."""
 NO_SERVERS = ("raw", "static")
+GOALS = ("what", "goal", "measured", "held")
 TITLES = {
     "noop": "A: no-op model",
     "aligned": "B: aligned crop",
@@ -52,7 +53,7 @@ def goals(cells: Cells, footprints: list[Cell]) -> Table:
     idle = [each["idle"] for each in footprints if each["server"] == OURS]
     found += [("idle after load", "< 0.5 % of a core", f"{100 * max(idle):.2f} %", max(idle) < 0.005)] if idle else []
     rows = [[what, wanted, measured, "yes" if held else "**no**"] for what, wanted, measured, held in found]
-    return Table("Goals", ["what", "goal", "measured", "held"], rows)
+    return Table("Goals", GOALS, rows)
 
 
 Goal = tuple[str, str, str, bool]

@@ -103,22 +103,41 @@ def loading(document: Document) -> list[Table]:
 
 
 def duel(document: Document) -> list[Table]:
-    """The service's rate over that of each peer, measured in turns."""
-    found = []
-    for workload in dict.fromkeys(cell["workload"] for cell in document["cells"]):
-        met = [cell for cell in document["cells"] if cell["workload"] == workload]
-        counts = sorted({cell["clients"] for cell in met})
-        rows = []
-        for peer in dict.fromkeys((cell["server"], cell["setting"]) for cell in met):
-            own = {cell["clients"]: cell for cell in met if (cell["server"], cell["setting"]) == peer}
-            rows.append([" ".join(peer).strip(), *(_in_turns(own[count]) if count in own else "" for count in counts)])
-        title = f"{cells.TITLES[workload]}: likeness over peer in turns, with 95 % interval"
-        found.append(Table(title, ["peer", *map(str, counts)], rows))
-    return found
+    """Whether the goals are met; then the service's rate over that of each peer, measured in turns."""
+    met: list[Document] = document["cells"]
+    workloads = dict.fromkeys(cell["workload"] for cell in met)
+    goals = [_closest(name, [cell for cell in met if cell["workload"] == name]) for name in workloads]
+    tables = [_meetings(name, [cell for cell in met if cell["workload"] == name]) for name in workloads]
+    return [Table("Goals, in turns", cells.GOALS, goals), *tables]
 
 
-def _in_turns(cell: Document) -> str:
-    middle, low, high = ratio(cell["ours"], cell["theirs"])
+def _closest(workload: str, met: list[Document]) -> list[str]:
+    """The peer that comes closest, at each number of clients."""
+    figures, held = list[str](), True
+    for count in sorted({cell["clients"] for cell in met}):
+        peer = min((cell for cell in met if cell["clients"] == count), key=lambda cell: _in_turns(cell)[0])
+        held = held and _in_turns(peer)[2] >= 1
+        figures.append(f"{count}: {_interval(peer)} {peer['server']}")
+    what = f"{cells.TITLES[workload]}: answers, over the best peer, by clients"
+    return [what, ">= 1", ", ".join(figures), "yes" if held else "**no**"]
+
+
+def _meetings(workload: str, met: list[Document]) -> Table:
+    counts = sorted({cell["clients"] for cell in met})
+    rows = []
+    for peer in dict.fromkeys((cell["server"], cell["setting"]) for cell in met):
+        own = {cell["clients"]: cell for cell in met if (cell["server"], cell["setting"]) == peer}
+        rows.append([" ".join(peer).strip(), *(_interval(own[count]) if count in own else "" for count in counts)])
+    title = f"{cells.TITLES[workload]}: likeness over peer in turns, with 95 % interval"
+    return Table(title, ["peer", *map(str, counts)], rows)
+
+
+def _in_turns(cell: Document) -> tuple[float, float, float]:
+    return ratio(cell["ours"], cell["theirs"])
+
+
+def _interval(cell: Document) -> str:
+    middle, low, high = _in_turns(cell)
     return f"{middle:.3f} ({low:.3f}-{high:.3f})"
 
 

@@ -8,6 +8,9 @@ inside the graph; the batch axis B comes first and is dynamic:
     output   uint8   [B, H, W, 3] `image`, or float32 [B, D] `embedding` (unit length) or `style`
 
 ONNX refuses one name for an input and an output, so an image leaves the graph as `image_out`.
+
+A generator has no image: the control `z` is who it makes. Where it mixes two, `z2` is the other one, and `crossover`
+the first layer that is of `z2`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ METADATA_KEY = "likeness.contract"
 
 OUTPUTS = {"translator": "image", "encoder": "embedding", "style": "style", "generator": "image", "rotator": "image"}
 STYLE = "style"
+LATENT, MIXED, CROSSOVER = "z", "z2", "crossover"
 
 Port = tuple[str, str, Sequence[Any]]  # name, ONNX Runtime type, shape with anything but an int for a dynamic axis
 Value = float | str | ArrayLike
@@ -126,6 +130,8 @@ class Contract:
         try:
             for control in self.controls:
                 control.value(control.default)
+            if self.role == "generator":
+                self._check_latents()
             for name, vector in self.styles.items():
                 if not np.array_equal(self.control(STYLE).value(vector), np.asarray(vector, np.float32)):
                     raise ContractError(f"style {name!r} is no vector of the control")
@@ -213,6 +219,21 @@ class Contract:
             return control.value(control.default)
         drawn = np.random.default_rng(seed).standard_normal(control.shape)
         return np.clip(drawn, control.low, control.high).astype(np.float32)
+
+    def draw_latent(self, seed: int) -> NDArray[np.float32]:
+        """The `z` that belongs to a seed, the same on every machine: `Control.draw` of NumPy's Philox(seed).
+
+        The seed of a second one gives its `z2`.
+        """
+        return self.control(LATENT).draw(np.random.Generator(np.random.Philox(seed)))
+
+    def _check_latents(self) -> None:
+        """A generator has a `z`, and if it mixes, all that this takes; ControlError or ContractError."""
+        latent = self.control(LATENT)
+        if {MIXED, CROSSOVER}.isdisjoint(control.name for control in self.controls):
+            return
+        if (self.control(MIXED).shape, self.control(CROSSOVER).shape) != (latent.shape, ()):
+            raise ContractError("z2 is not of the shape of z, or crossover is not a number")
 
     def _named(self, control: Control, given: Value) -> Value:
         if not isinstance(given, str) or control.name != STYLE:

@@ -1,6 +1,6 @@
 """What an operator wants to know before anybody asks for a drawing: is everything here, is it sound, how fast is it.
 
-Nothing is listened on and no photo is needed: models run on crops of noise.
+Nothing is listened on and no photo is needed: models run on crops of noise, and generators on seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 
 from export.alignment import Image
+from export.contract import LATENT, Contract
 from export.repository import Entry, Repository
 from service import __version__
 from service.errors import NoFaceFound
@@ -173,22 +174,24 @@ def _model(name: str, settings: Settings, loaded: dict[str, OnnxModel]) -> Findi
 
 
 def _trouble(model: OnnxModel) -> str:
-    """What is wrong with the outputs of a model for two crops of noise, or nothing."""
-    template = model.contract.template
-    if template is None:
-        return ""
-    shape = (template.height, template.width, 3)
-    rows = [Row(_noise(shape, seed), {}) for seed in (1, 2)]
+    """What is wrong with the outputs of a model for two crops of noise (seeds, of a generator), or nothing."""
+    rows = [_row(model.contract, seed) for seed in (1, 2)]
     first, again, other = (model.run([row])[0].astype(np.float64) for row in (rows[0], rows[0], rows[1]))
     if not np.isfinite(first).all():
         return "the outputs are not finite"
     if not np.array_equal(first, again):
-        return "the same crop gives other bytes the second time"
+        return "the same input gives other bytes the second time"
     if np.array_equal(first, other):
-        return "another crop gives the same output"
+        return "another input gives the same output"
     if model.contract.output == "embedding" and abs(np.linalg.norm(first) - 1) > 1e-3:
         return "the embedding is not of unit length"
     return ""
+
+
+def _row(contract: Contract, seed: int) -> Row:
+    if contract.template is None:
+        return Row(None, {LATENT: contract.draw_latent(seed)})
+    return Row(_noise((contract.template.height, contract.template.width, 3), seed), {})
 
 
 def _roles(settings: Settings, loaded: dict[str, OnnxModel]) -> Finding:

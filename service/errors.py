@@ -74,7 +74,7 @@ class TooManyFaces(LikenessError):
 
 
 class TooManyItems(LikenessError):
-    """More pictures than the service draws in one batch or job."""
+    """More pictures than the service makes in one request or job."""
 
 
 class JobsOff(LikenessError):

@@ -28,7 +28,7 @@ from service.machine import cores
 from service.models import load
 from service.pipeline import Pipeline
 from service.registry import Registry
-from service.schemas import TranslateOptions
+from service.schemas import GenerateOptions, TranslateOptions
 from service.settings import Settings
 from service.telemetry import RequestTelemetry, Telemetry
 from service.tracing import Tracing
@@ -116,8 +116,8 @@ def _load(entry: Entry, settings: Settings, telemetry: Telemetry) -> Served:
     Raises ContractError, also if requests cannot name the model's controls, and what the runtime raises.
     """
     model = load(entry, settings)
-    hidden = {control.name for control in model.contract.controls} & set(TranslateOptions.model_fields)
-    if hidden:
+    options = {*TranslateOptions.model_fields, *GenerateOptions.model_fields}
+    if hidden := options & {control.name for control in model.contract.controls}:
         raise ContractError(f"{model.name}/{model.version}: {', '.join(sorted(hidden))} cannot name controls")
     if model.device == "cpu":
         return Served(model)

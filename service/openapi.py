@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -34,10 +34,18 @@ def problems(kinds: Iterable[type[Exception]]) -> dict[int | str, dict[str, Any]
     return {**{status: _response(rows) for status, rows in sorted(by_status.items(), key=str)}, "default": other}
 
 
-def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool, several: bool = False) -> dict[str, Any]:
+def operation(
+    names: Sequence[str],
+    options: type[BaseModel],
+    *,
+    bare: bool,
+    several: bool = False,
+    examples: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """FastAPI `openapi_extra`: pictures `names` by form, JSON or (`bare`) as the body itself, options by query too.
 
-    With `several` there may be many of each: repeated parts of a form, a list in JSON whose name has an s more.
+    With `several` there may be many of each: repeated parts of a form, a list in JSON whose name has an s more. Without
+    pictures the body is JSON or nothing; `examples` are such bodies, by what they are for.
     """
     schema = options.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
@@ -62,14 +70,17 @@ def operation(names: Sequence[str], options: type[BaseModel], *, bare: bool, sev
             }
         }
 
-    content = {"multipart/form-data": body(binary), "application/json": body(base64)}
+    content = {"multipart/form-data": body(binary)} if names else {}
+    content["application/json"] = body(base64)
+    if examples:
+        content["application/json"]["examples"] = {name: {"value": value} for name, value in examples.items()}
     if bare:
         content["image/*"] = {"schema": {"type": "string", "format": "binary"}}
     parameters = [
         {"name": name, "in": "query", "schema": field, "description": field.get("description", "")}
         for name, field in fields.items()
     ]
-    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
+    return {"parameters": parameters, "requestBody": {"required": bool(names), "content": content}}
 
 
 def pictures() -> dict[str, Any]:

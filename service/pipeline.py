@@ -1,7 +1,8 @@
-"""The two jobs, from bytes to bytes, as chains for the engine: translate a photo, verify two pictures."""
+"""What the service does, as chains for the engine: translate a photo, verify two pictures, generate faces."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -192,6 +193,17 @@ class Pipeline:
         with watch.stage("identity"):
             first, second = yield Run(served, [Row(each.crops[0][0], {}) for each in opened])
         return Verified(served, [each.faces[0] for each in opened], _cosine(first, second), threshold)
+
+    def generate(
+        self, faces: Sequence[Mapping[str, Value]], served: Served, look: Look, watch: Watch
+    ) -> Chain[Sequence[bytes]]:
+        """A file of each face, which is nothing but its control values; Overloaded if they do not fit into memory."""
+        watch.begin()
+        with self.memory.held(len(faces) * math.prod(served.model.contract.output_shape)):
+            with watch.stage("generate"):
+                made = yield Run(served, [Row(None, values) for values in faces])
+            with watch.stage("encode"):
+                return [imaging.encode(face, look.format, look.quality, Source.DRAWN) for face in made]
 
     def _open(
         self, picture: Picture, which: Faces, templates: Sequence[Template], keep_photo: bool, watch: Watch

@@ -12,6 +12,9 @@ from service.jobs import ItemState, JobState
 from service.pipeline import Faces
 from service.registry import State
 
+SEEDS = 2**63
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+
 
 class Options(BaseModel):
     """Base of the options of a route."""
@@ -27,13 +30,25 @@ class Options(BaseModel):
             raise BadParameter(detail, fields=[name for name, _ in faults]) from None
 
 
-class TranslateOptions(Options):
-    """Options of POST /translate. Any other name is a control of the model (GET /models), or refused."""
+class PictureOptions(Options):
+    """Base of the options of a route that makes pictures. Any other name is a control of the model, or refused."""
 
     model_config = ConfigDict(extra="allow")
 
-    model: str | None = Field(None, description="which translator draws; GET /models lists them")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+    model: str | None = Field(None, description="which model draws; GET /models lists them")
+    format: Format | None = Field(None, description="format of the pictures; wins over Accept")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(90, description="of JPEG and WebP")
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """What is left for the model's controls."""
+        return self.model_extra or {}
+
+
+class TranslateOptions(PictureOptions):
+    """Options of POST /translate."""
+
+    seed: Seed = Field(
         0, description="0 draws in the model's default style, any other number in one of its own; `style` wins over it"
     )
     faces: Faces = Field(
@@ -44,13 +59,21 @@ class TranslateOptions(Options):
     output: Literal["crop", "photo"] = Field(
         "crop", description="the drawn face alone, or the whole photo with every drawn face laid back into it"
     )
-    format: Format | None = Field(None, description="format of the pictures; wins over Accept")
-    quality: Annotated[int, Field(ge=1, le=100)] = Field(90, description="of JPEG and WebP")
+
+
+class GenerateOptions(PictureOptions):
+    """Options of POST /generate."""
+
+    seed: Seed = Field(0, description="who the first face is; the next ones are of the next seeds")
+    count: Annotated[int, Field(ge=1)] = Field(1, description="how many faces; more than one are answered as JSON")
+    mixing_seed: Seed | None = Field(
+        None, description="whose finer features every face gets, from the layer `crossover` of the model on"
+    )
 
     @property
-    def controls(self) -> dict[str, Any]:
-        """What is left for the model's controls."""
-        return self.model_extra or {}
+    def seeds(self) -> list[int]:
+        """Of every face; after the highest seed comes 0."""
+        return [(self.seed + number) % SEEDS for number in range(self.count)]
 
 
 class VerifyOptions(Options):
@@ -99,6 +122,24 @@ class Translation(BaseModel):
     media_type: str = Field(description="of every picture in this answer")
     image: str | None = Field(description="base64 of the whole photo; null with output=crop")
     faces: list[DrawnFace] = Field(description="largest first")
+    timings: dict[str, float] = Field(description="milliseconds by stage")
+
+
+class GeneratedFace(BaseModel):
+    """A face of nobody."""
+
+    seed: int = Field(description="with the other options the same, this face alone is of this seed")
+    image: str = Field(description="base64")
+
+
+class Generation(BaseModel):
+    """Answer of POST /generate as JSON."""
+
+    id: str = Field(description="the request's id")
+    model: str = Field(description="name/version")
+    notice: str = Field(description="what the model's makers want known first; may be empty")
+    media_type: str = Field(description="of every picture in this answer")
+    faces: list[GeneratedFace] = Field(description="in the order of their seeds")
     timings: dict[str, float] = Field(description="milliseconds by stage")
 
 

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     models: Path = Field(default=Path("models"), description="the model repository")
     default_model: str = Field(default="caricature", description="the translator of a request that names none")
     encoder: str = Field(default="sphereface", description="the encoder that scores identity and verifies")
+    generator: str = Field(default="faces", description="the generator of a request that names none; may be missing")
     landmarks: str = Field(default="landmarks", description="the five-point shape predictor")
     preload: tuple[str, ...] | None = Field(
         default=None, description="models to load at start, as JSON list, beside the two above; unset: all"
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="seconds that a request may take; X-Request-Timeout can only shorten it"
     )
 
-    max_batch_items: int = Field(default=32, gt=0, description="pictures in one batch or job")
+    max_batch_items: int = Field(default=32, gt=0, description="pictures in one batch, job or /generate")
     max_batch_bytes: int = Field(default=64_000_000, gt=0, description="the body of a batch or job")
     max_batch_memory: int = Field(
         default=256_000_000, gt=0, description="bodies and drawings of the batches in work; at least max_batch_bytes"

@@ -121,6 +121,16 @@ async def read_batch(
     return Batch(pictures, _options((key, value) for key, value in pairs if key != name))
 
 
+async def read_options(request: Request, *, max_bytes: int, seconds: float) -> dict[str, Any]:
+    """Every option of the query and of a body that is a JSON object or nothing.
+
+    Raises what `read_body` raises, MalformedBody, and BadParameter for an option that is given twice.
+    """
+    content = await read_body(request, max_bytes, seconds)
+    body = _json_pairs(content) if content.strip() else []
+    return _options([*request.query_params.multi_items(), *body])
+
+
 def _kind(request: Request, *, bare: bool) -> str:
     """The media type of a body that can be read; with `bare` a picture itself can be."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

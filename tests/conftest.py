@@ -33,6 +33,21 @@ ENCODER = Contract(
     "encoder", SPHEREFACE, (), {}, "embedding", (512,), thresholds={"0.01": 0.9, "0.001": 0.95}, notice="A toy."
 )
 
+GENERATOR = Contract(
+    role="generator",
+    template=None,
+    controls=(
+        Control("z", (4,), None, None, (0.0,) * 4, "A number of each column"),
+        Control("z2", (4,), None, None, (0.0,) * 4, "Of the columns from `crossover` on"),
+        Control("crossover", (), 0.0, 4.0, 4.0, "The first column that is of `z2`"),
+        Control("truncation", (), 0.0, 1.0, 0.7, "How far from grey"),
+    ),
+    styles={},
+    output="image",
+    output_shape=(4, 4, 3),
+    notice="A toy: for tests only.",
+)
+
 
 # What a drawing is: x + strength (255 - 2 x) + 20 style[0] + 20 warmth on red, clipped.
 TRANSLATOR_GRAPH = """
@@ -78,6 +93,29 @@ toy (uint8[batch,112,96,3] image) => (float[batch,512] embedding)
 }
 """
 
+# What a face is: columns of 128 + 40 truncation (z, from crossover on z2), clipped.
+GENERATOR_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+toy (float[batch,4] z, float[batch,4] z2, float[batch] crossover, float[batch] truncation)
+    => (uint8[batch,4,4,3] image_out)
+<int64[2] column = {-1, 1}, int64[4] row = {-1, 1, 4, 1}, int64[4] shape = {1, 4, 4, 3},
+ float[1,4] number = {0.0, 1.0, 2.0, 3.0}, float level = {40.0}, float grey = {128.0}, float white = {255.0},
+ float black = {0.0}>
+{
+    c = Reshape(crossover, column)
+    mixed = GreaterOrEqual(number, c)
+    w = Where(mixed, z2, z)
+    t = Reshape(truncation, column)
+    near = Mul(t, w)
+    step = Mul(near, level)
+    lit = Add(step, grey)
+    clipped = Clip(lit, black, white)
+    columns = Reshape(clipped, row)
+    picture = Expand(columns, shape)
+    image_out = Cast<to = 2>(picture)
+}
+"""
+
 
 def onnx_file(text: str, contract: Contract) -> bytes:
     """The ONNX file of a graph in ONNX's text form, with the contract in its metadata."""
@@ -97,6 +135,12 @@ def translator_file_() -> bytes:
 def encoder_file_() -> bytes:
     """A toy encoder that compares coarse pictures."""
     return onnx_file(ENCODER_GRAPH, ENCODER)
+
+
+@pytest.fixture(scope="session", name="generator_file")
+def generator_file_() -> bytes:
+    """A toy generator that paints columns of grey."""
+    return onnx_file(GENERATOR_GRAPH, GENERATOR)
 
 
 @pytest.fixture(scope="session", name="models")

@@ -72,6 +72,44 @@ def import_(
         typer.echo(import_run(recipe, file, into))
 
 
+@app.command("eval")
+def eval_(
+    model: Annotated[Path, typer.Argument(help="models/NAME/VERSION")],
+    data: Annotated[Path, typer.Option(help="photos: a folder, a table (CSV) or a pack", exists=True)],
+    against: Annotated[Path | None, typer.Option(help="drawings to compare with; by default the pack's")] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(help="dlib, an encoder's folder or Inception-v3's weights; may be repeated")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="control=value; may be repeated")] = None,
+    count: Annotated[int, typer.Option(min=0, help="pictures of each kind at most; 0: all")] = 0,
+    into: Annotated[Path, typer.Option(help="the folder of the report")] = RUNS / "eval",
+) -> None:
+    """Measure a published model on pictures: a table, a page with pictures, and a line of JSON on standard output."""
+    with _told():
+        from rich.console import Console
+
+        from training.evaluation import report
+        from training.evaluation.evaluate import DLIB, evaluate
+
+        request = {name: _value(text) for name, text in map(_pair, settings or [])}
+        found = evaluate(model, data, against, features=features or [DLIB], request=request, count=count)
+        page = into / f"{found.name.replace('/', '-')}.html"
+        into.mkdir(parents=True, exist_ok=True)
+        page.write_text(report.page(found))
+        console = Console(stderr=True)
+        console.print(report.table(found))
+        console.print(str(page), style="bold", highlight=False, markup=False)
+        typer.echo(report.line(found))
+
+
+def _value(text: str) -> float | str:
+    """Of a control: a number, or a style's name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 def told() -> Iterator[None]:
     """Errors in a sentence, without a traceback."""
     try:
-        from export.contract import ContractError
+        from export.contract import ContractError, ControlError
         from export.repository import RepositoryError
         from training.engine.errors import TrainingError
     except ImportError as error:
@@ -24,7 +24,7 @@ def told() -> Iterator[None]:
         yield
     except ImportError as error:
         raise _incomplete(error) from None
-    except (TrainingError, ContractError, RepositoryError) as error:
+    except (TrainingError, ContractError, ControlError, RepositoryError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
 

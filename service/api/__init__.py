@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from service.api import batch, health, inference_protocol, jobs, models, translate, verify
+from service.api import batch, generate, health, inference_protocol, jobs, models, translate, verify
 
 router = APIRouter()
-for resource in (translate, batch, jobs, verify, models, health, inference_protocol):
+for resource in (translate, batch, jobs, verify, generate, models, health, inference_protocol):
     router.include_router(resource.router)

@@ -33,30 +33,33 @@ JSON = "application/json"
 NO_STORE = {"Cache-Control": "no-store", "Vary": "Accept"}
 TIMEOUT = "X-Request-Timeout"
 
-BODY_ERRORS = (
+REQUEST_ERRORS = (
     *access.ERRORS,
     errors.BadParameter,
     errors.MalformedBody,
-    errors.AmbiguousBody,
-    errors.EmptyBody,
-    errors.MalformedImage,
     errors.ModelNotFound,
-    errors.UrlNotAllowed,
-    errors.FetchFailed,
     errors.BodyTimeout,
     errors.BodyTooLarge,
     errors.UnsupportedBody,
-    errors.UnsupportedImage,
-    errors.ImageTypeMismatch,
-    errors.TooManyPixels,
-    errors.NoFaceFound,
-    errors.FaceTooSmall,
     errors.Overloaded,
     errors.Draining,
     errors.ModelsLoading,
     errors.ModelUnsound,
     errors.DeadlineExceeded,
     errors.ModelTooLarge,
+)
+BODY_ERRORS = (
+    *REQUEST_ERRORS,
+    errors.AmbiguousBody,
+    errors.EmptyBody,
+    errors.MalformedImage,
+    errors.UrlNotAllowed,
+    errors.FetchFailed,
+    errors.UnsupportedImage,
+    errors.ImageTypeMismatch,
+    errors.TooManyPixels,
+    errors.NoFaceFound,
+    errors.FaceTooSmall,
 )
 
 
@@ -196,7 +199,9 @@ def found(face: Face) -> dict[str, Any]:
 def _body_bytes(request: Request) -> int:
     """What the body will take, as far as its head says; one that must be refused later takes no more than the limit."""
     limit, declared = settings(request).max_body_bytes, request.headers.get("content-length", "")
-    return min(int(declared), limit) if declared.isdigit() else limit
+    if declared.isdigit():
+        return min(int(declared), limit)
+    return limit if "transfer-encoding" in request.headers else 0  # neither: there is no body (RFC 9112, 6.3)
 
 
 def _requested_seconds(request: Request) -> float:

@@ -49,13 +49,16 @@ class Known:
 
 
 @pytest.fixture(scope="module", name="service")
-def service_(tmp_path_factory: pytest.TempPathFactory, models: Path, translator_file: bytes) -> Iterator[Process]:
-    """The service with everything that can be turned on, and one more model that may be unloaded."""
+def service_(
+    tmp_path_factory: pytest.TempPathFactory, models: Path, translator_file: bytes, generator_file: bytes
+) -> Iterator[Process]:
+    """The service with everything that can be turned on, a generator, and one more model that may be unloaded."""
     folder = tmp_path_factory.mktemp("service")
     for name in ("caricature", "sphereface", "landmarks"):
         (folder / "models" / name).parent.mkdir(exist_ok=True)
         (folder / "models" / name).symlink_to(models / name)
     publish(folder / "models", "sketch", 1, {"model.onnx": translator_file})
+    publish(folder / "models", "faces", 1, {"model.onnx": generator_file})
     (folder / "keys.toml").write_text(ENTRY)
     knobs = {
         "API_KEYS": str(folder / "keys.toml"),

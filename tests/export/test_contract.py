@@ -24,6 +24,11 @@ TRANSLATOR = Contract(
     provenance={"recipe": "caricature"},
 )
 ENCODER = Contract("encoder", SPHEREFACE, (), {}, "embedding", (512,), thresholds={"0.01": 0.31})
+LATENT = Control("z", (3,), None, None, (0.0, 0.0, 0.0), "who")
+MIXED, CROSSOVER = replace(LATENT, name="z2"), Control("crossover", (), 0.0, 6.0, 6.0, "from where on z2")
+GENERATOR = Contract("generator", None, (LATENT, MIXED, CROSSOVER), {}, "image", (64, 64, 3))
+
+SEVEN = [-1.4035643339, 0.8484194875, 1.3086802959]  # of Philox(7)
 
 IMAGE = np.full((256, 256, 3), 7, np.uint8)
 INPUTS = [
@@ -44,7 +49,7 @@ def read(changed):
     return Contract.from_metadata({METADATA_KEY: json.dumps(changed)}, "file.onnx")
 
 
-@pytest.mark.parametrize("contract", [TRANSLATOR, ENCODER])
+@pytest.mark.parametrize("contract", [TRANSLATOR, ENCODER, GENERATOR])
 def test_round_trip(contract):
     """Written to metadata and read back, a contract is equal to itself."""
     assert Contract.from_metadata(contract.to_metadata(), "file.onnx") == contract
@@ -93,6 +98,41 @@ def test_contradictions_are_refused(change):
     """A contract that contradicts itself cannot be made."""
     with pytest.raises(ContractError):
         replace(TRANSLATOR, **change)
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        (),
+        (replace(LATENT, name="noise"),),
+        (LATENT, MIXED),
+        (LATENT, CROSSOVER),
+        (LATENT, replace(MIXED, shape=(2,), default=(0.0, 0.0)), CROSSOVER),
+        (LATENT, MIXED, replace(CROSSOVER, shape=(1,), default=(6.0,))),
+    ],
+)
+def test_a_generator_has_z_and_all_that_mixing_takes_or_nothing_of_it(controls):
+    """z2 without crossover, or of another shape, is refused, as is a generator that is of nothing."""
+    with pytest.raises(ContractError):
+        replace(GENERATOR, controls=controls)
+    assert replace(GENERATOR, controls=(LATENT,)).role == "generator"
+
+
+def test_z_of_a_seed_is_the_same_for_ever():
+    """The documented numbers: a NumPy that drew others would change every face that anybody has the seed of."""
+    drawn = GENERATOR.draw_latent(7)
+    assert drawn.dtype == np.float32 and drawn.tolist() == pytest.approx(SEVEN, rel=1e-6)
+    np.testing.assert_array_equal(GENERATOR.draw_latent(7), drawn)
+    assert not np.array_equal(GENERATOR.draw_latent(2**63 - 1), drawn)
+
+
+def test_z_is_normal_or_uniform_by_its_range():
+    """An open range is N(0, 1), a closed one uniform in it."""
+    wide = Control("z", (10_000,), None, None, (0.0,) * 10_000, "who")
+    normal = replace(GENERATOR, controls=(wide,)).draw_latent(0)
+    assert abs(normal.mean()) < 0.05 and abs(normal.std() - 1) < 0.05
+    uniform = replace(GENERATOR, controls=(replace(wide, low=-1.0, high=1.0),)).draw_latent(0)
+    assert np.abs(uniform).max() <= 1 and abs(uniform.std() - 3**-0.5) < 0.05
 
 
 def test_a_graph_that_agrees_passes():

@@ -13,7 +13,7 @@ from service import doctor
 from service.cli import app
 from service.doctor import Finding, examine, report, sound
 from service.settings import Settings
-from tests.conftest import BUNDLED, TRANSLATOR, onnx_file
+from tests.conftest import BUNDLED, GENERATOR, GENERATOR_GRAPH, TRANSLATOR, onnx_file
 
 CONSTANT = """
 <ir_version: 10, opset_import: ["" : 18]>
@@ -66,6 +66,16 @@ def test_what_is_damaged_is_named(own: Path) -> None:
     assert found["defaults"] == "no encoder 'sphereface'"
 
 
+def test_a_generator_is_examined_too(own: Path, generator_file: bytes) -> None:
+    """One that makes a face of each seed is sound, one that makes the same of all is not."""
+    publish(own, "faces", 1, {"model.onnx": generator_file})
+    assert not failures(Settings(models=own))
+    blind = GENERATOR_GRAPH.replace("level = {40.0}", "level = {0.0}")
+    publish(own, "faces", 2, {"model.onnx": onnx_file(blind, GENERATOR)})
+    (detail,) = failures(Settings(models=own)).values()
+    assert "same output" in detail
+
+
 def test_an_empty_repository_is_a_failure(tmp_path: Path) -> None:
     """Without models nothing can be served; the message says which setting names the place."""
     found = failures(Settings(models=tmp_path))
@@ -82,7 +92,7 @@ def test_a_provider_is_only_missed_where_it_is_demanded(models: Path, monkeypatc
 
 
 def test_a_model_that_forgets_itself_is_noticed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same crop has to give the same bytes."""
+    """The same input has to give the same bytes."""
     counter = iter(range(10**6))
     outputs = doctor.OnnxModel._outputs
 

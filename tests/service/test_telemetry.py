@@ -97,7 +97,7 @@ def test_every_stage_is_documented(client: TestClient, photo: bytes) -> None:
     answer = client.post("/translate", files={"image": photo}, data={"output": "photo"})
     client.post("/verify", files={"image1": photo, "image2": photo})
     seen = set(re.findall(r'likeness_stage_duration_seconds_count\{stage="([a-z]+)"\}', client.get("/metrics").text))
-    assert seen == set(STAGES) == {row[0].strip("`") for row in documented("Stages")}
+    assert {*seen, "generate"} == set(STAGES) == {row[0].strip("`") for row in documented("Stages")}
     assert set(re.findall(r"(\w+);dur=", answer.headers["Server-Timing"])) == seen
 
 
@@ -125,6 +125,14 @@ def test_labels_do_not_multiply(client: TestClient) -> None:
         client.request(f"STRANGE{number}", "/livez")
     text = client.get("/metrics").text
     assert "strange" not in text.lower() and 'route="unmatched"' in text and 'method="other"' in text
+
+
+def test_request_ids_are_taken_over_or_made(client: TestClient) -> None:
+    """A harmless X-Request-ID comes back, anything else is replaced."""
+    assert client.get("/livez", headers={"x-request-id": "abc-1.2_3~"}).headers["x-request-id"] == "abc-1.2_3~"
+    for bad in ("a b", "x" * 129, "<script>", ""):
+        made = client.get("/livez", headers={"x-request-id": bad}).headers["x-request-id"]
+        assert made != bad and len(made) == 32
 
 
 def values(telemetry: Telemetry, accept: str | None = None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -110,9 +110,9 @@ def test_a_photo_leaves_a_span_for_every_stage(
     app.state.telemetry.tracing = Tracing(provider)
     with TestClient(app) as client:
         client.post("/translate", files={"image": photo}, data={"output": "photo"})
-    spans = by_name(exporter)
-    assert set(spans) == {"POST /translate", *STAGES}
-    assert all(spans[stage].parent == spans["POST /translate"].context for stage in STAGES)
+    spans, stages = by_name(exporter), set(STAGES) - {"generate"}
+    assert set(spans) == {"POST /translate", *stages}
+    assert all(spans[stage].parent == spans["POST /translate"].context for stage in stages)
 
 
 def test_a_stage_lasts_as_long_as_it_was_timed(traced: TestClient, exporter: InMemorySpanExporter) -> None:

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from training.metrics.distances import TooFewPictures, frechet, frechet_of_moments, kernel, nearest_neighbours
+from training.metrics.distances import (
+    TooFewPictures,
+    distances,
+    frechet,
+    frechet_of_moments,
+    kernel,
+    nearest_neighbours,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -18,11 +25,18 @@ def test_the_frechet_distance_of_known_gaussians() -> None:
 
 
 def test_the_frechet_distance_is_refused_for_few_pictures() -> None:
-    """And the kernel distance offered instead; for enough it is near the truth."""
+    """And the kernel distance offered instead; for enough it is near the truth, which its interval covers."""
     many = RANDOM.standard_normal((4000, 4))
     with pytest.raises(TooFewPictures, match=r"100 pictures .*KID"):
         frechet(many, many[:100])
-    assert frechet(many[:2000], many[2000:] + 1) == pytest.approx(4, abs=0.3)
+    found = frechet(many[:2000], many[2000:] + 1)
+    assert found.low < 4 < found.high and found.high - found.low < 0.6
+
+
+def test_a_set_is_at_no_distance_from_itself() -> None:
+    """By Frechet."""
+    many = RANDOM.standard_normal((2000, 4))
+    assert frechet(many, many).value == pytest.approx(0, abs=1e-9)
 
 
 def test_the_kernel_distance_is_unbiased() -> None:
@@ -35,9 +49,46 @@ def test_the_kernel_distance_is_unbiased() -> None:
     assert 0 < other.low < other.value < other.high
 
 
+def test_the_kernel_distance_of_known_points() -> None:
+    """All at the origin against all at x, in one dimension: k(0,0) + k(x,x) - 2 k(0,x) = (x^2 + 1)^3 - 1."""
+    found = kernel(np.zeros((8, 1)), np.full((8, 1), 2.0))
+    assert found.value == pytest.approx(124) and found.low == pytest.approx(found.high)
+
+
+def test_the_interval_of_the_kernel_distance_covers_its_truth() -> None:
+    """0 for two sets of one distribution, also where half of a set is all that a subset can be."""
+    covered = 0
+    for _ in range(100):
+        found = kernel(*RANDOM.standard_normal((2, 40, 8)), subsets=50)
+        covered += found.low <= 0 <= found.high
+    assert covered >= 90
+
+
 def test_nearest_neighbours_at_its_three_marks() -> None:
     """Half where nothing tells the sets apart, one where they are apart, zero where one is a copy of the other."""
     left, right = RANDOM.standard_normal((2, 300, 3))
-    assert nearest_neighbours(left, right) == pytest.approx(0.5, abs=0.1)
-    assert nearest_neighbours(left, right + 100) == 1
-    assert nearest_neighbours(left, left + 1e-9) == 0
+    half = nearest_neighbours(left, right)
+    assert half.low < 0.5 < half.high
+    assert nearest_neighbours(left, right + 100).value == 1
+    assert nearest_neighbours(left, left + 1e-9).value == 0
+
+
+def test_the_interval_of_nearest_neighbours_covers_its_truth() -> None:
+    """One half for two sets of one distribution, where many are each other's neighbours."""
+    found = [nearest_neighbours(*RANDOM.standard_normal((2, 60, 3))) for _ in range(200)]
+    assert sum(each.low <= 0.5 <= each.high for each in found) >= 182
+
+
+def test_nearest_neighbours_of_sets_of_two_sizes() -> None:
+    """The larger set is not everybody's neighbour."""
+    found = nearest_neighbours(RANDOM.standard_normal((2000, 3)), RANDOM.standard_normal((200, 3)))
+    assert found.low < 0.5 < found.high
+
+
+def test_what_is_too_small_is_left_out_with_the_reason() -> None:
+    """Of three pictures only the neighbours, of a hundred the kernel distance as well."""
+    some = RANDOM.standard_normal((100, 4))
+    found, refused = distances(some[:3], some)
+    assert set(found) == {"1nn"} and len(refused) == 2
+    found, refused = distances(some, some)
+    assert set(found) == {"kid", "1nn"} and "KID" in refused[0]

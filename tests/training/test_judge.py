@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.metrics.judge import Face, Judge, flat, in_eye_frame, load, measure, sharpness
+from training.metrics.judge import Face, Judge, estimates, flat, in_eye_frame, load, measure, sharpness
 
 
 def made_up(faces, descriptors, images=None):
@@ -31,6 +31,15 @@ def test_doubled_deviation_reads_two(faces):
     figures = measure(list(zip(made_up(framed, np.eye(8, 128)), made_up(doubled, np.eye(8, 128)), strict=True)))
     eyes = ((framed - framed.mean(0))[:, 36:48] ** 2).sum() / ((framed - framed.mean(0)) ** 2).sum()
     assert len(some) == 56 and figures["exaggeration"] == pytest.approx(2 - eyes, abs=1e-6)
+
+
+def test_every_figure_is_within_its_interval(faces):
+    """And one of few people is not sure."""
+    photos = made_up(faces[:12], np.eye(12, 128))
+    outputs = made_up(faces[12:24], np.eye(12, 128))
+    found = estimates(list(zip(photos, outputs, strict=True)))
+    assert all(each.low <= each.value <= each.high for each in found.values())
+    assert found["id_kept"].low < 0.8 and found["exaggeration"].high > found["exaggeration"].low
 
 
 def test_a_lost_output_counts_as_lost(faces):

@@ -42,6 +42,14 @@ def test_a_part_is_a_pack(tmp_path: Path) -> None:
     assert len(Pack(tmp_path / "x.pack").where("domain", "drawing", "photo").where("person", "p1")) == 3
 
 
+def test_pictures_of_mixed_sizes_are_no_array(tmp_path: Path) -> None:
+    """Which one differs is said; one by one they can be read."""
+    write(tmp_path / "x.pack", [Example(np.zeros((4, 6, 3), np.uint8)), Example(np.zeros((4, 8, 3), np.uint8))])
+    with pytest.raises(DataError, match=r"x\.pack: picture 1 has 8 x 4 pixels, the first one 6 x 4"):
+        Pack(tmp_path / "x.pack").images()
+    assert Pack(tmp_path / "x.pack").image(1).shape == (4, 8, 3)
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """An empty domain, an empty set, a file that is none, a picture that is broken, columns that differ."""
     path = tmp_path / "x.pack"
@@ -52,6 +60,8 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         write(tmp_path / "y.pack", [])
     with pytest.raises(DataError, match="example 1 has other columns"):
         write(tmp_path / "y.pack", [examples()[0], Example(examples()[0].image)])
+    with pytest.raises(DataError, match=r"y\.pack cannot be written"):
+        write(tmp_path / "no folder" / "y.pack", examples())
     (tmp_path / "z.pack").write_bytes(b"no pack")
     with pytest.raises(DataError, match=r"z\.pack cannot be read"):
         Pack(tmp_path / "z.pack")

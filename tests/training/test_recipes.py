@@ -1,5 +1,6 @@
 """training.recipes: every recipe learns, resumes exactly, and its export is the network."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,19 @@ def test_a_recipe_is_exported(name: str, pack: Path, tmp_path: Path) -> None:
         for port in session.get_inputs()
     }
     assert session.run(None, feed)[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_a_recipe_measures_itself(name: str, pack: Path, tmp_path: Path) -> None:
+    """By its distance from the data when it is asked to, and goes on as if it had not been."""
+    measuring = {**TOY[name], "measure": TOY[name]["images"], "measured": "4"}
+    for folder, settings in (("measured", measuring), ("not", TOY[name])):
+        Session(name, settings, tmp_path / folder, device="cpu").train(pack)
+    (measured, _), (other, _) = (Run(tmp_path / each).state(name) for each in ("measured", "not"))
+    assert all(torch.equal(measured[key], other[key]) for key in other)
+    written = [(tmp_path / each / "figures.jsonl").read_text() for each in ("measured", "not")]
+    figures = json.loads(written[0].splitlines()[-1])
+    assert np.isfinite(figures["kid@dlib"]) and 0 <= figures["1nn@dlib"] <= 1 and "kid" not in written[1]
 
 
 @pytest.mark.parametrize("name", TOY)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.metrics.warp import explained, folded
+from training.metrics.warp import explained, folded, turned_over
 
 LANDMARKS = torch.tensor([[[0.0, 0.0], [0.3, -0.4]]])
 TARGET = LANDMARKS + torch.tensor([0.1, 0.0])
@@ -23,3 +23,9 @@ def test_folds_are_counted():
     assert folded(field) == 0
     field[:, 0] = -1.5 * torch.arange(16) * 2 / 16
     assert folded(field) == 1
+
+
+def test_each_picture_has_folds_of_its_own():
+    """A grid that runs backwards is turned over everywhere, in whatever unit it counts; its neighbour is not."""
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    assert turned_over(torch.stack([torch.stack([x, y]), torch.stack([-x, y])])).tolist() == [0, 1]

@@ -21,6 +21,8 @@ from safetensors.numpy import save_file
 from export.alignment import Image
 from training.data.errors import DataError
 
+cv2.setNumThreads(1)  # processes that read examples run one a core, beside the one that trains
+
 FORMAT = "likeness-pack/1"
 QUALITY = 95
 
@@ -37,7 +39,10 @@ class Example:
 
 
 def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> int:
-    """Pack the examples; how many. DataError if there is none or if one has other columns than the first."""
+    """Pack the examples; how many.
+
+    DataError if there is none, if one has other columns than the first, or if the file cannot be written.
+    """
     files, names, numbers = list[bytes](), dict[str, list[str]](), dict[str, list[NDArray[Any]]]()
     for example in examples:
         if files and (example.names.keys() != names.keys() or example.numbers.keys() != numbers.keys()):
@@ -58,8 +63,11 @@ def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> in
         **{f"column/{name}": np.ascontiguousarray(value) for name, value in columns.items()},
     }
     draft = path.with_suffix(".draft")
-    save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
-    draft.replace(path)
+    try:
+        save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
+        draft.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be written: {error}") from error
     return len(files)
 
 

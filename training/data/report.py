@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from export.alignment import Image
@@ -19,8 +17,9 @@ from training.data.errors import DataError
 from training.data.pictures import read, squared
 from training.data.rejection import SEPARATOR
 from training.data.sources import Picture
+from training.page import embedded, filled
 
-PAGE = "report.html"
+PAGE = Path(__file__).with_suffix(".html")
 FEW = 100
 """Pictures of a domain: fewer are learnt by heart."""
 SAME = 20
@@ -29,7 +28,6 @@ portrait in the same frame is 29 away at least (studio portraits, cartoons of on
 SAMPLES, SHOWN, ROWS = 12, 60, 20
 """Pictures of a domain, rejected pictures or groups of duplicates, and lines of a table, at most."""
 _THUMBNAIL, _MEAN = 96, 128
-_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -114,12 +112,10 @@ class Examination:
 
     def page(self, title: str) -> str:
         """HTML, with all pictures inside."""
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
         rejected = [picture for picture in self._pictures if picture.rejected]
         persons = Counter(picture.person for picture in self._pictures if picture.person)
-        return environment.get_template(PAGE).render(
+        return filled(
+            PAGE,
             title=title,
             count=len(self._pictures),
             complaints=self.complaints(),
@@ -152,7 +148,7 @@ class Examination:
             len({picture.person for picture in mine if picture.person}),
             len(mine) - len(kept),
             [figure for index in evenly if (figure := _shown(kept[index]))],
-            None if mean is None else _figure(np.rint(mean).astype(np.uint8)),
+            None if mean is None else Figure(embedded(np.rint(mean).astype(np.uint8))),
         )
 
 
@@ -205,10 +201,4 @@ def _shown(picture: Picture, note: str = "") -> Figure | None:
     except DataError:
         return None
     caption = ": ".join(text for text in (picture.path.name, note) if text)
-    return _figure(squared(image, _THUMBNAIL), caption)
-
-
-def _figure(image: Image, caption: str = "") -> Figure:
-    how = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY)
-    file = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), how)[1].tobytes()
-    return Figure(f"data:image/jpeg;base64,{base64.b64encode(file).decode()}", caption)
+    return Figure(embedded(squared(image, _THUMBNAIL)), caption)

@@ -42,9 +42,9 @@ def examples(pictures: Sequence[Picture], side: int | None = None) -> Iterator[E
         if _pixels(image) != first[0]:
             sizes = f"{picture.path} has {_pixels(image)} pixels, {first[1]} {first[0]}"
             raise DataError(f"{sizes}: align them, or make all of one size with --side")
-        numbers = {name: np.float32(picture.attributes[name]) for name in attributes}
+        numbers = {name: np.array(picture.attributes[name], np.float32) for name in attributes}
         if with_points and picture.points is not None:
-            numbers["points"] = np.float32(five(picture.points) if mixed else picture.points)
+            numbers["points"] = (five(picture.points) if mixed else picture.points).astype(np.float32)
         yield Example(image, {name: getattr(picture, name) for name in names}, numbers)
 
 

@@ -55,6 +55,8 @@ class Plan:
     checkpoint: int = 10_000
     sheet: int = 10_000
     measure: int = 0
+    measured: int = 500
+    """Pictures that a measure looks at."""
     keep: int = 0
     """Between two checkpoints that are kept beside the newest one."""
 

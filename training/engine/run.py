@@ -23,7 +23,7 @@ LATEST = "latest.safetensors"
 KEPT = "kept"
 FACTS = "run.json"
 # Settings that may differ from those that the run began with: they change nothing of what was learnt.
-FREE = frozenset({"images", "parts", "report", "checkpoint", "sheet", "measure", "keep"})
+FREE = frozenset({"images", "parts", "report", "checkpoint", "sheet", "measure", "measured", "keep"})
 
 
 class Run:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.errors import TrainingError
+from training.metrics import interval
 from training.metrics.interval import Interval
 
 Features = NDArray[np.floating]
@@ -17,14 +18,32 @@ Features = NDArray[np.floating]
 MINIMUM = 2_000
 """Pictures in a set, below which the Frechet distance says more about their number than about them."""
 SUBSETS, SUBSET = 100, 1_000
+ROWS = 1_000
+"""Of the matrix of distances, made at a time."""
+RESAMPLES = 20
+"""Of the Frechet distance, each of which takes a decomposition of D x D."""
 
 
 class TooFewPictures(TrainingError):
     """Too few for the figure that was asked for."""
 
 
-def frechet(real: Features, made: Features) -> float:
+def distances(real: Features, made: Features) -> tuple[dict[str, Interval], list[str]]:
+    """All that are here by their short names, and why those are refused that the sets are too small for."""
+    found, refused = dict[str, Interval](), list[str]()
+    for name, distance in (("kid", kernel), ("1nn", nearest_neighbours), ("fid", frechet)):
+        try:
+            found[name] = distance(real, made)
+        except TooFewPictures as refusal:
+            refused.append(f"No {name}: {refusal}")
+    return found, refused
+
+
+def frechet(real: Features, made: Features, *, seed: int = 0) -> Interval:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of the Gaussians with the sets' moments (Heusel et al. 2017).
+
+    The interval is that of other pictures made in the same way, by their bootstrap deviation: its percentiles would
+    lie too high, since a picture that is drawn twice takes the place of another.
 
     TooFewPictures below MINIMUM in either set: the estimate falls with their number whatever they show. `kernel` does
     not.
@@ -32,7 +51,14 @@ def frechet(real: Features, made: Features) -> float:
     fewest = min(len(real), len(made))
     if fewest < MINIMUM:
         raise TooFewPictures(f"a Frechet distance of {fewest} pictures is mostly bias; use the kernel distance (KID)")
-    return frechet_of_moments(*moments(real), *moments(made))
+    random = np.random.default_rng(seed)
+    middle, covariance = moments(real)
+    root = _root(covariance)
+    value, *drawn = (
+        _frechet(middle, covariance, root, *moments(made[rows]))
+        for rows in [np.arange(len(made)), *random.integers(0, len(made), (RESAMPLES, len(made)))]
+    )
+    return _around(value, float(np.std(drawn, ddof=1)))
 
 
 def moments(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -52,7 +78,16 @@ def frechet_of_moments(
     The trace of the root of S1 S2 is that of (S1^(1/2) S2 S1^(1/2))^(1/2), whose matrix is symmetric: no imaginary
     parts that have to be thrown away.
     """
-    root = _root(covariance)
+    return _frechet(mean, covariance, _root(covariance), other_mean, other_covariance)
+
+
+def _frechet(
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    root: NDArray[np.float64],
+    other_mean: NDArray[np.float64],
+    other_covariance: NDArray[np.float64],
+) -> float:
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ other_covariance @ root), 0, None)).sum()
     difference = mean - other_mean
     return float(difference @ difference + np.trace(covariance) + np.trace(other_covariance) - 2 * cross)
@@ -61,11 +96,13 @@ def frechet_of_moments(
 def kernel(real: Features, made: Features, *, seed: int = 0, subset: int = SUBSET, subsets: int = SUBSETS) -> Interval:
     """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3, unbiased (Binkowski et al. 2018).
 
-    The mean over random subsets, and the interval that 95 per cent of their means would be in. TooFewPictures below 2.
+    The mean over random subsets of at most half of the pictures, and the interval that follows from how these differ.
+    TooFewPictures below 4: a half must have two.
     """
-    size = min(subset, len(real), len(made))
-    if size < 2:
-        raise TooFewPictures("a kernel distance needs two pictures of each kind")
+    fewest = min(len(real), len(made))
+    if fewest < 4:
+        raise TooFewPictures(f"a kernel distance needs four pictures of each kind; there are {fewest}")
+    size = min(subset, fewest // 2)
     random = np.random.default_rng(seed)
     values = np.array(
         [
@@ -76,21 +113,36 @@ def kernel(real: Features, made: Features, *, seed: int = 0, subset: int = SUBSE
             for _ in range(subsets)
         ]
     )
-    spread = 1.96 * values.std(ddof=min(1, subsets - 1)) / np.sqrt(max(1, min(len(real), len(made)) / size))
-    return Interval(float(values.mean()), float(values.mean() - spread), float(values.mean() + spread))
+    # Subsets that are no small part of the set differ less than sets would: the correction for a finite population.
+    share = size / fewest
+    return _around(float(values.mean()), float(values.std()) * float(np.sqrt(share / (1 - share))))
 
 
-def nearest_neighbours(real: Features, made: Features) -> float:
+def nearest_neighbours(real: Features, made: Features, *, seed: int = 0) -> Interval:
     """Share of pictures whose nearest other one is of their own set (Lopez-Paz and Oquab 2017), 0..1.
 
-    One half where nobody can tell the sets apart, 1 where they are apart, near 0 where one copies the other.
+    One half where nobody can tell the sets apart, 1 where they are apart, near 0 where one copies the other. Of the
+    larger set as many are drawn as the other has: the larger would be everybody's neighbour.
     """
-    both = np.concatenate([real, made]).astype(np.float64)
+    random, fewest = np.random.default_rng(seed), min(len(real), len(made))
+    both = np.concatenate([each[random.permutation(len(each))[:fewest]] for each in (real, made)]).astype(np.float64)
     squares = (both**2).sum(1)
-    distances = squares[:, None] + squares[None] - 2 * both @ both.T
-    np.fill_diagonal(distances, np.inf)
-    is_real = np.arange(len(both)) < len(real)
-    return float((is_real[distances.argmin(1)] == is_real).mean())
+    nearest = np.empty(len(both), np.int64)
+    for rows in np.array_split(np.arange(len(both)), -(-len(both) // ROWS)):
+        distances = squares[None] - 2 * both[rows] @ both.T
+        distances[np.arange(len(rows)), rows] = np.inf
+        nearest[rows] = distances.argmin(1)
+    places = np.arange(len(both))
+    is_real = places < fewest
+    # Two that are each other's neighbours give one answer between them (Henze 1988).
+    mutual = float((nearest[nearest] == places).mean())
+    return interval.share(is_real[nearest] == is_real, len(both) / (1 + mutual))
+
+
+def _around(value: float, deviation: float) -> Interval:
+    """95 of 100, were it normal."""
+    half = interval.DEVIATIONS * deviation
+    return Interval(value, value - half, value + half)
 
 
 def _discrepancy(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

@@ -1,27 +1,16 @@
 """A face encoder on people who were in no training, beside dlib's recogniser on exactly the same pairs.
 
-    python -m training.metrics.encoders people MODEL.onnx FACES.pack
-    LIKENESS_DATA=... python -m training.metrics.encoders drawings MODEL.onnx TRANSLATOR.onnx
-
-Both get the same five points of every photo, so the figures compare recognisers, not detectors. The pack is that of
-training.data.recognition.
+Both get the same five points of every photo, so the figures compare recognisers, not detectors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
-from export import alignment
-from export.contract import Contract
-from export.parity import open_session
-from training.data.pack import Pack
-from training.data.recognition import CHECK, TEST, Faces, Sight, gather, photos, see
+from training.data.recognition import Faces
 from training.metrics.interval import Interval
 from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold, roc
 
@@ -115,7 +104,7 @@ def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
 
 
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
-    """`thresholds` over all populations; those of CHECK are better not among them, and show what they are worth."""
+    """`thresholds` over all populations; people who are not among them show what they are worth."""
     scored = [_scored(embed, group) for group in populations(faces).values()]
     return thresholds([similarity[~same] for similarity, same in scored])
 
@@ -155,52 +144,3 @@ def _row(who: str, recogniser: str, found: Figures) -> str:
 
 def _tar_and_auc(curve: Roc) -> list[float]:
     return [*(curve.at(far)[0] for far in FARS), curve.auc]
-
-
-class Graph:
-    """An exported model as the service runs it."""
-
-    def __init__(self, path: Path) -> None:
-        self.session = open_session(path.read_bytes())
-        self.contract = Contract.from_metadata(self.session.get_modelmeta().custom_metadata_map, str(path))
-
-    def embed(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [N, 112, 96, 3] -> float32 [N, 512]."""
-        return np.concatenate([self.session.run(None, self.contract.feed([frame], [{}]))[0] for frame in frames])
-
-    def drawing(self, sight: Sight, strength: float) -> Sight:
-        """The drawing of a sight in the translator's own frame, where the template says what stands where."""
-        template = self.contract.template
-        crop = alignment.cut(sight.image, alignment.similarity(sight.points, template.points), template)
-        (drawn,) = self.session.run(None, self.contract.feed([crop], [{"strength": strength}]))
-        return replace(sight, image=drawn[0], points=np.array(template.points))
-
-
-app = typer.Typer(help="Judge an exported face encoder.", add_completion=False)
-Model = Annotated[Path, typer.Argument(help="an exported model")]
-
-
-@app.command("people")
-def people_command(model: Model, packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
-    """The figures of a model card: own and dlib's recogniser on people who were in no training."""
-    encoder, faces = Graph(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
-    typer.echo(table(encoder.embed, faces))
-    typer.echo(realised(encoder.embed, faces, encoder.contract.thresholds))
-
-
-@app.command("drawings")
-def drawings_command(
-    model: Model,
-    translator: Model,
-    data: Annotated[Path, typer.Option(envvar="LIKENESS_DATA", help="the data folder")],
-    strength: float = 1.0,
-) -> None:
-    """The same for photos against a translator's drawings of the people of congress256 who are set aside."""
-    encoder, draw = Graph(model), Graph(translator)
-    rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
-    drawn = (draw.drawing(sight, strength) for sight in see(rows))
-    typer.echo(against_drawings(encoder.embed, gather(see(rows)), gather(drawn)))
-
-
-if __name__ == "__main__":
-    app()

@@ -29,7 +29,9 @@ from PIL import Image, ImageOps
 
 from export.alignment import invert, similarity
 from training.data import dlib_networks
+from training.data.pictures import read
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
+from training.metrics.interval import Interval, mean, resampled, share
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SAME_PERSON = 0.6
@@ -65,7 +67,12 @@ class Judge:
 
 def load(path: Path) -> np.ndarray:
     """A picture as uint8 RGB with its long side at most 512 pixels, small ones enlarged to that."""
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    return sized(read(path))
+
+
+def sized(picture: np.ndarray) -> np.ndarray:
+    """The picture with its long side at most 512 pixels, or exactly that where it is small."""
+    image = Image.fromarray(picture)
     scale = SIDE / max(image.size)
     if scale < 1 or max(image.size) < SIDE // 2:
         image = image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.LANCZOS)
@@ -102,25 +109,34 @@ def sharpness(image: np.ndarray) -> float:
 
 def measure(pairs: list[tuple[Face, Face | None]]) -> dict[str, float]:
     """The figures of the module's docstring for photos and outputs (None where no face was found in the output)."""
+    return {"n": len(pairs)} | {name: found.value for name, found in estimates(pairs).items()}
+
+
+def estimates(pairs: list[tuple[Face, Face | None]]) -> dict[str, Interval]:
+    """The same with their intervals, were other people photographed."""
+    found = np.array([output is not None for _, output in pairs])
+    report = {"detected": share(found)}
     good = [(photo, output) for photo, output in pairs if output is not None]
-    report = {"n": len(pairs), "detected": len(good) / len(pairs)}
     if len(good) < 3:
         return report
     photos, outputs = (np.array([side.descriptor for side in column]) for column in zip(*good, strict=True))
     distance = np.linalg.norm(outputs[:, None] - photos[None], axis=-1)
     own = distance.diagonal()
+    kept, nearest = np.zeros((2, len(pairs)), bool)
+    kept[found], nearest[found] = own < SAME_PERSON, distance.argmin(1) == np.arange(len(good))
     before, after = (np.array([in_eye_frame(side.landmarks) for side in column]) for column in zip(*good, strict=True))
     deviation, exaggerated = before - before.mean(0), after - after.mean(0)
+    products = np.stack([(deviation * exaggerated).sum((1, 2)), (deviation * deviation).sum((1, 2))], axis=1)
     template = before.mean(0) * 44 + [64, 52]
     crops = [(aligned(photo, template), aligned(output, template)) for photo, output in good]
     return report | {
-        "id_distance": float(own.mean()),
-        "id_kept": float((own < SAME_PERSON).sum() / len(pairs)),
-        "id_margin": float((distance.argmin(1) == np.arange(len(good))).sum() / len(pairs)),
-        "exaggeration": float((deviation * exaggerated).sum() / (deviation * deviation).sum()),
-        "repaint": float(np.mean([np.abs(x - y).mean() for x, y in crops])),
-        "flatness": float(np.mean([flat(y) - flat(x) for x, y in crops])),
-        "sharpness": float(np.mean([sharpness(output.image) for _, output in good])),
+        "id_distance": mean(own),
+        "id_kept": share(kept),
+        "id_margin": share(nearest),
+        "exaggeration": resampled(lambda sums: float(sums[:, 0].sum() / sums[:, 1].sum()), products),
+        "repaint": mean([np.abs(x - y).mean() for x, y in crops]),
+        "flatness": mean([flat(y) - flat(x) for x, y in crops]),
+        "sharpness": mean([sharpness(output.image) for _, output in good]),
     }
 
 

@@ -19,6 +19,13 @@ def folded(displacement: Tensor) -> float:
     """Share of cells in which the map turns over: those with a Jacobian of zero or less."""
     height, width = displacement.shape[2:]
     y, x = torch.meshgrid(torch.arange(height) * 2 / height, torch.arange(width) * 2 / width, indexing="ij")
-    place = torch.stack([x, y]) + displacement
-    across, down = place[:, :, :-1, 1:] - place[:, :, :-1, :-1], place[:, :, 1:, :-1] - place[:, :, :-1, :-1]
-    return float((across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0] <= 0).float().mean())
+    return float(turned_over(torch.stack([x, y]) + displacement).mean())
+
+
+def turned_over(places: Tensor) -> Tensor:
+    """The same of each map [B], whose cells [B, 2, H, W] are looked up at these places (x, y)."""
+    across, down = (
+        places[:, :, :-1, 1:] - places[:, :, :-1, :-1],
+        places[:, :, 1:, :-1] - places[:, :, :-1, :-1],
+    )
+    return (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0] <= 0).float().mean((1, 2))

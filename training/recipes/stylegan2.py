@@ -35,6 +35,7 @@ from training.engine.recipe import Plan, Sheet, Stream
 from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SYMPTOMS, real_sign
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
+from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture, pixels
 from training.networks.stylegan2 import Discriminator, Face, Mapping, Synthesis
 
@@ -153,12 +154,24 @@ class Recipe(engine.Recipe):
         return Shuffled(Views(Pack(data), self.config.size, margin=0), self.config.seed)
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
-        generator = torch.Generator().manual_seed(self.config.seed)
-        z = torch.randn(ROWS * COLUMNS, self.config.most, generator=generator).to(examples["image"].device)
-        mapping = networks["mapping"]
-        w = mapping.mean + self.config.truncation * (mapping(z) - mapping.mean)
-        made = pixels(networks["synthesis"](w[:, None].expand(-1, networks["synthesis"].layers, -1)))
+        made = self._faces(networks, self._z(ROWS * COLUMNS).to(examples["image"].device), self.config.truncation)
         return made.reshape(ROWS, COLUMNS, *made.shape[1:]).cpu().numpy()
+
+    def measure(self, networks: Networks, data: Path) -> Named[str, float]:
+        """How far faces, not truncated, are from the data's."""
+        z = self._z(self.config.measured).to(next(networks["mapping"].parameters()).device)
+        made = (self._faces(networks, some) for some in z.split(self.config.batch))
+        return distances_in_loop(Sample(data, self.config.size, self.config.measured), made)
+
+    def _z(self, count: int) -> Tensor:
+        """The same numbers at every look."""
+        return torch.randn(count, self.config.most, generator=torch.Generator().manual_seed(self.config.seed))
+
+    def _faces(self, networks: Networks, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """uint8 [B, S, S, 3]."""
+        mapping, synthesis = networks["mapping"], networks["synthesis"]
+        w = mapping.mean + truncation * (mapping(z) - mapping.mean)
+        return pixels(synthesis(w[:, None].expand(-1, synthesis.layers, -1)))
 
     def exported(self, networks: Networks) -> nn.Module:
         return Face(networks["mapping"], networks["synthesis"])

@@ -37,6 +37,7 @@ from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
 from training.losses.adversarial import REAL_SIGN, SYMPTOMS, least_squares, real_sign
+from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.normalisation import clamp_rho
 from training.networks.pixels import PixelTranslator, picture, pixels
 from training.networks.ugatit import Discriminator, Generator
@@ -147,6 +148,15 @@ class Recipe(engine.Recipe):
         photos = examples["photo_image"]
         drawn = pixels(networks["photo_to_drawing"](picture(photos))[0])
         return np.stack([photos.cpu().numpy(), drawn.cpu().numpy()])
+
+    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+        """How far drawings of the data's photos are from its drawings."""
+        photos, drawings = (
+            Sample(data, self.config.size, self.config.measured, domain, self.contract({}).template)
+            for domain in (PHOTO, DRAWING)
+        )
+        draw = self.exported(networks)
+        return distances_in_loop(drawings, map(draw, photos.batches(next(draw.parameters()).device)))
 
     def exported(self, networks: Networks) -> nn.Module:
         return PixelTranslator(networks["photo_to_drawing"])

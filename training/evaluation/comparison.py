@@ -1,0 +1,51 @@
+"""Pictures that were made beside pictures that are there: the same distances for every role that makes some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from export.alignment import DegeneratePoints, Image, Template, cut, similarity
+from training.data.points import five
+from training.evaluation.findings import Findings, watched
+from training.evaluation.gallery import Gallery, Seen
+from training.metrics.distances import Features, distances
+from training.metrics.features import Network, described, labelled
+
+
+def compare(
+    found: Findings,
+    networks: Iterable[Network],
+    real: Gallery,
+    template: Template | None,
+    *sets: tuple[str, Sequence[Image]],
+) -> None:
+    """Each set's distances from the real pictures; all are seen in the frame of the template, if there is one.
+
+    A set is told by what its figures' names end in. Distances that are refused leave a remark.
+    """
+    for network in networks:
+        known = described(watched(shown(real, template), f"Features of {real.path.name}", len(real)), network, template)
+        for suffix, made in sets:
+            features = described(watched(made, f"Features of what is made{suffix}", len(made)), network, template)
+            _add(found, network, suffix, known, features)
+
+
+def shown(gallery: Iterable[Seen], template: Template | None) -> Iterator[Image]:
+    """The pictures as a template's frame cuts them; those whose points are not known are taken to show it already."""
+    for seen in gallery:
+        try:
+            yield seen.image if template is None or seen.points is None else _cut(seen, template)
+        except DegeneratePoints:
+            yield seen.image
+
+
+def _cut(seen: Seen, template: Template) -> Image:
+    assert seen.points is not None
+    return cut(seen.image, similarity(five(seen.points), template.points), template)
+
+
+def _add(found: Findings, network: Network, suffix: str, known: Features, features: Features) -> None:
+    figures, refused = distances(known, features)
+    found.figures |= {labelled(name, network) + suffix: value for name, value in figures.items()}
+    for refusal in refused:
+        found.remark(refusal)
