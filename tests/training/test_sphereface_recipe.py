@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
 from export.contract import Contract
 from export.parity import open_session
@@ -23,7 +22,6 @@ from training.data.recognition import FRAME
 from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.run import Run
 from training.engine.session import Session, import_run, publish_run
-from training.evaluation.cards import app as cards
 from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace
 from training.recipes.sphereface import Config, Recipe
@@ -316,5 +314,3 @@ def test_a_run_verifies_in_the_service(models: Path, tmp_path: Path) -> None:
         left, right = Encoder(network).eval()(torch.from_numpy(np.ascontiguousarray(frames)))
     assert answer.json()["similarity"] == pytest.approx(float(left @ right), abs=0.02)
     assert answer.json()["far"] == 0.01
-    told = CliRunner().invoke(cards, ["people", str(tmp_path / "models" / "sphereface" / "1"), str(tmp_path / "two.pack")])
-    assert "| people: 2 (4) | this model |" in told.output, told.output
