@@ -50,12 +50,26 @@ def train(
 def export_(
     run: Folder,
     to: Annotated[Path, typer.Option(help="models/NAME/VERSION")],
+    data: Annotated[Path | None, typer.Option(help="what thresholds are measured on", exists=True)] = None,
 ) -> None:
     """Export the averages of a run with their contract; refused unless ONNX Runtime agrees with them."""
     with _told():
         from training.engine.session import publish_run
 
-        typer.echo(publish_run(run, to))
+        typer.echo(publish_run(run, to, data))
+
+
+@app.command("import")
+def import_(
+    recipe: RecipeName,
+    file: Annotated[Path, typer.Argument(help="a checkpoint that the system's authors saved with torch", exists=True)],
+    into: Annotated[Path, typer.Option(help="the run's folder")],
+) -> None:
+    """Begin a run with a checkpoint of others, to export it or to begin from it. Only tensors are read of it."""
+    with _told():
+        from training.engine.session import import_run
+
+        typer.echo(import_run(recipe, file, into))
 
 
 @app.command("eval")

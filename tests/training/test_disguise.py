@@ -41,6 +41,12 @@ def test_smooth_fields_have_length_one_and_do_not_fold():
         assert (xx * yy - xy * yx > 0).mean() > 0.98
 
 
+def test_without_jitter_a_move_is_the_middle_of_the_crop():
+    """Level by level."""
+    view = looks.moved(crop(), WIDTH, HEIGHT, 0.0, np.random.default_rng(0), jitter=0.0)
+    assert np.array_equal(view, crop()[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+
 @pytest.mark.parametrize("hand", ["flattened", "posterised", "dabbed", "pencilled", "inked", "degraded"])
 def test_every_hand_changes_the_picture_and_keeps_its_form(hand):
     """Each filter returns another uint8 picture of the same size and leaves its input alone."""

@@ -8,7 +8,17 @@ import pytest
 
 from export.alignment import SPHEREFACE, cut, similarity
 from training.data import set_aside
-from training.data.recognition import FRAME, MARGIN, Faces, detector_box, gather, photos, see
+from training.data.pack import Pack
+from training.data.recognition import (
+    FRAME,
+    MARGIN,
+    Faces,
+    detector_box,
+    gather,
+    photos,
+    see,
+    without_doubles,
+)
 
 needs_data = pytest.mark.skipif("LIKENESS_DATA" not in os.environ, reason="LIKENESS_DATA is not set")
 
@@ -26,27 +36,55 @@ def test_the_box_around_five_points_is_that_of_a_detector():
     assert (box.center().x, box.center().y) == pytest.approx((60, 70), abs=1)
 
 
-def test_faces_without_their_margin_are_what_the_encoder_sees(tmp_path):
-    """The frame inside the margin is the SphereFace crop of the same photo, level by level, and survives saving."""
+def faces_of(crops, descriptors, persons, splits):
+    """With the template's points, of one source."""
+    count = len(crops)
+    points = np.broadcast_to(np.float32(FRAME.points), (count, 5, 2))
+    return Faces(crops, points, descriptors, np.array(persons), np.array(splits), np.full(count, "toys (CC0)"))
+
+
+def test_faces_without_their_margin_are_what_the_encoder_sees():
+    """The frame inside the margin is the SphereFace crop of the same photo, level by level."""
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 280, 3), dtype=np.uint8), (0, 0), 3)
     points = np.array([[100.0, 110], [160, 112], [128, 150], [106, 180], [152, 181]])
     crop = cut(image, similarity(points, FRAME.points), FRAME)
-    faces = Faces(crop[None], np.zeros((1, 128), np.float32), np.array(["a"]), np.array([False]))
-    faces.save(tmp_path / "faces.npz")
-    (frame,) = Faces.load(tmp_path / "faces.npz").frames()
+    (frame,) = faces_of(crop[None], np.zeros((1, 128), np.float32), ["a"], ["test"]).frames()
     exact = cut(image, similarity(points, SPHEREFACE.points), SPHEREFACE)
     assert frame.shape == exact.shape
     assert MARGIN == 16 and np.abs(frame.astype(int) - exact).mean() < 1
 
 
+def test_faces_survive_a_pack(tmp_path):
+    """Pictures nearly, everything else exactly."""
+    rng = np.random.default_rng(0)
+    smooth = cv2.GaussianBlur(rng.integers(0, 256, (FRAME.height, FRAME.width, 3), dtype=np.uint8), (0, 0), 3)
+    faces = faces_of(np.stack([smooth] * 3), rng.standard_normal((3, 128)).astype("f4"), ["b", "", "a"], ["train"] * 3)
+    faces.save(tmp_path / "faces.pack")
+    again = Faces.of(Pack(tmp_path / "faces.pack"))
+    assert np.abs(again.crops.astype(int) - faces.crops).mean() < 1
+    for name in ("points", "descriptors", "persons", "splits", "sources"):
+        assert np.array_equal(getattr(again, name), getattr(faces, name)), name
+
+
+def test_doubles_of_people_set_aside_are_not_learnt_from():
+    """Unlisted photos that the teacher takes for them; whoever is set aside stays so."""
+    rng = np.random.default_rng(0)
+    descriptors = rng.standard_normal((24, 128)).astype(np.float32)
+    descriptors[5] = descriptors[21] + 0.01
+    splits = ["train"] * 20 + ["test"] * 3 + ["check"]
+    numbers = [str(row) for row in range(24)]
+    kept = without_doubles(faces_of(np.zeros((24, 1, 1, 3), np.uint8), descriptors, numbers, splits))
+    assert kept.persons.tolist() == [number for number in numbers if number != "5"]
+
+
 @needs_data
 def test_all_photos_are_listed_and_the_set_aside_marked(rows):
     """People of the lists and of tests/ are marked, names hold their set, and every picture has its file."""
-    aside = [row for row in rows if row.set_aside]
+    aside = [row for row in rows if row.split != "train"]
     assert len({row.person for row in aside if row.person.startswith("faces-id/")}) == 40
     assert len({row.person for row in aside if row.person.startswith("landmarks68/")}) == 60
     assert sum(row.path.stem in set_aside.ids("congress256") for row in aside if not row.person) == 100
-    assert all(row.set_aside for row in rows if row.person.startswith("london256/"))
+    assert all(row.split == "check" for row in rows if row.person.startswith("london256/"))
     assert all(row.path.is_file() for row in rows[:: len(rows) // 200])
     assert all(row.points is None or row.points.shape == (5, 2) for row in rows)
 

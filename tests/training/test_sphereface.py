@@ -1,23 +1,12 @@
+"""training.networks.sphereface: the published networks, and what is exported of them."""
+
 import numpy as np
 import pytest
 import torch
 
 from export.alignment import SPHEREFACE
-from export.to_onnx import export_model
-from training.data.recognition import FRAME, Faces, trainable
 from training.losses.margin import AngleLinear
-from training.networks.sphereface import Encoder, SphereFace, from_state, parameter_count
-from training.recipes.sphereface import Config, Graph, Run, contract, learning_rate, train
-
-TOY = Config(depth=4, width=4, batch=8, twins=2, images=160, warm_up=16, rate=3e-3)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    rng = np.random.default_rng(0)
-    crops = rng.integers(0, 256, (24, FRAME.height, FRAME.width, 3), dtype=np.uint8)
-    persons = np.array([f"person {i // 3}" if i < 12 else "" for i in range(24)])
-    return Faces(crops, rng.standard_normal((24, 128)).astype(np.float32), persons, np.arange(24) >= 20)
+from training.networks.sphereface import Encoder, SphereFace, form, from_state, parameter_count
 
 
 def pixels(rows, seed=0):
@@ -30,6 +19,16 @@ def test_sphere20a_has_the_published_number_of_parameters():
     network = SphereFace(20, 64)
     assert parameter_count(network) == 22_670_656
     assert parameter_count(network) + parameter_count(AngleLinear(512, 10_574)) == 28_084_544
+
+
+@pytest.mark.parametrize(
+    "depth, width, count",
+    [(4, 64, 12_562_496), (10, 64, 15_219_264), (36, 64, 32_778_816), (64, 64, 48_200_512), (10, 32, 6_559_264)],
+)
+def test_siblings_have_as_many_parameters_as_their_table_says(depth, width, count):
+    """Convolutions with biases, a slope for each of their channels, and fc5; 10 at half width is the bundled one."""
+    with torch.device("meta"):
+        assert parameter_count(SphereFace(depth, width)) == count
 
 
 def test_sphere20a_has_the_published_keys():
@@ -93,55 +92,17 @@ def test_an_encoder_is_rebuilt_from_its_state_alone(depth, width):
     assert torch.equal(again(pixels(2)), encoder(pixels(2)))
 
 
-def test_set_aside_people_and_their_doubles_are_not_trained_on(faces):
-    """Neither rows that are set aside nor unlisted photos that the teacher takes for the same people."""
-    descriptors = faces.descriptors.copy()
-    descriptors[5] = descriptors[21] + 0.01
-    kept = trainable(Faces(faces.crops, descriptors, faces.persons, faces.set_aside))
-    assert kept.tolist() == [i < 20 and i != 5 for i in range(24)]
+def test_layers_that_are_no_known_network_are_refused():
+    """A convolution too few has no depth."""
+    state = SphereFace(20, 4).state_dict()
+    del state["conv3_9.weight"]
+    with pytest.raises(ValueError, match="3, 5, 8, 3 convolutions"):
+        form(state)
 
 
-def test_the_learning_rate_rises_then_falls_to_nothing():
-    """Linear to its peak over the warm-up, then a cosine."""
-    assert learning_rate(0, TOY) == 0
-    assert learning_rate(TOY.warm_up // 2, TOY) == TOY.rate / 2
-    assert learning_rate(TOY.warm_up, TOY) == TOY.rate
-    assert learning_rate(TOY.images, TOY) == pytest.approx(0)
-
-
-def test_training_lowers_the_loss_and_resumes_exactly(faces, tmp_path):
-    """A run that stopped half-way ends with the very weights of one that did not, and has learnt something."""
-    whole = train(Run(tmp_path / "whole"), TOY, faces, save_every=10)
-    run = Run(tmp_path / "halves")
-
-    class Stopped(Exception):
-        pass
-
-    def stop(**state):
-        Run.save(run, **state)
-        raise Stopped
-
-    run.save = stop
-    with pytest.raises(Stopped):
-        train(run, TOY, faces, save_every=10)
-    resumed = train(Run(tmp_path / "halves"), TOY, faces, save_every=10)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
-    assert not torch.equal(whole.conv1_1.weight, SphereFace(4, 4).conv1_1.weight)
-
-
-def test_a_run_returns_its_averaged_network(faces, tmp_path):
-    """What `encoder` gives is what training ended with."""
-    run = Run(tmp_path)
-    average = train(run, TOY, faces)
-    assert torch.equal(run.encoder()(pixels(2)), Encoder(average)(pixels(2)))
-
-
-def test_a_run_exports_with_its_notice(faces, tmp_path):
-    """The averaged network leaves as a graph with unit embeddings, thresholds and the notice of its data."""
-    train(Run(tmp_path / "run"), TOY, faces)
-    promised = contract({"0.01": 0.3, "0.001": 0.4}, {"recipe": "toy"})
-    export_model(Run(tmp_path / "run").encoder(), promised, tmp_path / "model.onnx", float16=True)
-    graph = Graph(tmp_path / "model.onnx")
-    assert graph.contract.notice.startswith("Research only") and graph.contract.thresholds == promised.thresholds
-    assert np.linalg.norm(graph.embed(pixels(2).numpy()), axis=1) == pytest.approx(1, abs=1e-5)
+def test_frozen_stages_keep_their_weights():
+    """SATNet's fine-tuning trains stage 4 and fc5 alone."""
+    network = SphereFace(20, 4)
+    network.freeze(3)
+    learning = {name.split("_")[0].split(".")[0] for name, each in network.named_parameters() if each.requires_grad}
+    assert learning == {"conv4", "relu4", "fc5"}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.data.streams import Shuffled, Unpaired
+from training.data.streams import Shuffled, Twinned, Unpaired
 from training.engine.recipe import Row
 
 
@@ -33,6 +33,16 @@ def test_every_epoch_has_all_in_another_order() -> None:
     epochs = [[stream[place]["index"] for place in range(7 * epoch, 7 * epoch + 7)] for epoch in range(3)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_every_fourth_example_is_the_one_before_it_once_more() -> None:
+    """With a random number of its own; the others are as if there were none between them."""
+    twinned, plain = Twinned(Numbers(7), seed=1, period=4), Shuffled(Numbers(7), seed=1)
+    rows = [twinned[place] for place in range(24)]
+    for place in range(3, 24, 4):
+        assert rows[place]["index"] == rows[place - 1]["index"] and rows[place] != rows[place - 1]
+    others = [row["index"] for place, row in enumerate(rows) if place % 4 != 3]
+    assert others == [plain[place]["index"] for place in range(18)]
 
 
 def test_domains_go_their_own_ways() -> None:

@@ -17,23 +17,29 @@ Rng = np.random.Generator
 Filter = Callable[[np.ndarray, Rng], np.ndarray]
 
 
-def disguise(crop: np.ndarray, width: int, height: int, drawn: float, rng: Rng) -> np.ndarray:
-    """A view of `width` x `height` from the middle of a larger crop; with probability `drawn` as if it were drawn."""
+def disguise(
+    crop: np.ndarray, width: int, height: int, drawn: float, rng: Rng, *, jitter: float = 1.0, mirrored: bool = True
+) -> np.ndarray:
+    """A view of `width` x `height` from the middle of a larger crop; with probability `drawn` as if it were drawn.
+
+    `jitter` scales the small similarity; every other view is mirrored, if any is.
+    """
     as_drawing = rng.random() < drawn
     amplitude = rng.uniform(0.2, 1) * EXAGGERATION_PIXELS if as_drawing else 0.0
-    view = moved(crop, width, height, amplitude, rng)
-    if rng.random() < 0.5:
+    view = moved(crop, width, height, amplitude, rng, jitter)
+    if rng.random() < 0.5 and mirrored:
         view = view[:, ::-1]
     if as_drawing and rng.random() < 0.75:
         view = painted(view, rng)
     return degraded(view, rng)
 
 
-def moved(crop: np.ndarray, width: int, height: int, amplitude: float, rng: Rng) -> np.ndarray:
+def moved(crop: np.ndarray, width: int, height: int, amplitude: float, rng: Rng, jitter: float = 1.0) -> np.ndarray:
     """The middle of `crop` after a small random similarity and a smooth random warp of at most `amplitude` pixels."""
-    angle = np.deg2rad(rng.uniform(-JITTER_DEGREES, JITTER_DEGREES))
-    scale = 1 + rng.uniform(-JITTER_SCALE, JITTER_SCALE)
-    centre = (np.array([crop.shape[1], crop.shape[0]]) - 1) / 2 + rng.uniform(-JITTER_PIXELS, JITTER_PIXELS, 2)
+    angle = jitter * np.deg2rad(rng.uniform(-JITTER_DEGREES, JITTER_DEGREES))
+    scale = 1 + jitter * rng.uniform(-JITTER_SCALE, JITTER_SCALE)
+    middle = (np.array([crop.shape[1], crop.shape[0]]) - 1) / 2
+    centre = middle + jitter * rng.uniform(-JITTER_PIXELS, JITTER_PIXELS, 2)
     x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     field_x = centre[0] + cosine * x - sine * y

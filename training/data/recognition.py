@@ -1,6 +1,6 @@
-"""Aligned faces with the teacher's descriptors: all that training and judging a face encoder reads.
+"""Aligned faces with the teacher's descriptors, in one pack: all that training and judging a face encoder reads.
 
-    LIKENESS_DATA=... python -m training.data.recognition FACES.npz
+    LIKENESS_DATA=... python -m training.data.recognition FACES.pack
 
 walks every photo set that comes with, or gets, five points, cuts each face to the SphereFace frame (with a margin, for
 the jitter of training) and asks dlib's recogniser, the teacher, for its descriptor. Ten minutes on one core.
@@ -9,18 +9,21 @@ the jitter of training) and asks dlib's recogniser, the teacher, for its descrip
 from __future__ import annotations
 
 import csv
-import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
-import cv2
 import dlib
 import numpy as np
+import typer
 
-from export.alignment import SPHEREFACE, Template, cut, similarity
+from export.alignment import SPHEREFACE, Template, apply, cut, similarity
 from training.data import dlib_networks, set_aside
+from training.data.errors import DataError
+from training.data.pack import Example, Pack, write
+from training.data.pictures import read
+from training.data.points import five
 from training.data.portraits import Landmarker, five_points
 
 MARGIN = 16  # pixels around the 96 x 112 frame
@@ -36,16 +39,47 @@ _FIVE = tuple(f"{point}_{axis}" for point in ("re", "le", "n", "rm", "lm") for a
 _FIVE_NUMBERED = tuple(f"{axis}{i}" for i in range(5) for axis in "xy")
 _SIXTY_EIGHT = tuple(f"{axis}{i}" for i in range(68) for axis in "xy")
 
-# Folder, index file, folder of the pictures, column of the person (where photos of one recur), columns of points.
-_SETS: tuple[tuple[str, str, str, str | None, tuple[str, ...]], ...] = (
-    ("train-research/faces-id", "index.csv", "img", "identity", _FIVE_NUMBERED),
-    ("train-research/landmarks68", "landmarks68.csv", ".", "person", _SIXTY_EIGHT),
-    ("train-research/celeba256-attr", "labels.csv", "img", None, ()),
-    ("train-research/photo128", "index.csv", "img", None, _FIVE),
-    ("train-clean/congress256", "index.csv", "img", None, _FIVE),
-    ("train-clean/ukparl120x160", "index.csv", "img", None, _FIVE),
-    ("tests/london256", "index.csv", "img", "person", _FIVE),
+@dataclass(frozen=True)
+class _Set:
+    """A folder with an index of its pictures."""
+
+    folder: str
+    terms: str
+    index: str = "index.csv"
+    pictures: str = "img"
+    person: str = ""
+    """The column of who it is, where there are several photos of one person."""
+    points: tuple[str, ...] = _FIVE
+
+    @property
+    def name(self) -> str:
+        return Path(self.folder).name
+
+    @property
+    def source(self) -> str:
+        """What a model that saw it must say."""
+        return f"{self.name} ({self.terms})"
+
+
+_RESEARCH = "non-commercial research"
+_SETS = (
+    _Set("train-research/faces-id", f"CelebA, {_RESEARCH}", person="identity", points=_FIVE_NUMBERED),
+    _Set(
+        "train-research/landmarks68",
+        f"YouTube Faces, {_RESEARCH}",
+        index="landmarks68.csv",
+        pictures=".",
+        person="person",
+        points=_SIXTY_EIGHT,
+    ),
+    _Set("train-research/celeba256-attr", f"CelebA, {_RESEARCH}", index="labels.csv", points=()),
+    _Set("train-research/photo128", f"CelebAMask-HQ, {_RESEARCH}"),
+    _Set("train-clean/congress256", "US government works, mostly"),
+    _Set("train-clean/ukparl120x160", "CC BY 3.0"),
+    _Set("tests/london256", "CC BY 4.0", person="person"),
 )
+# Where a face may be used: to learn from, to judge and calibrate by, and to check what was calibrated.
+TRAIN, TEST, CHECK = "train", "test", "check"
 
 
 @dataclass(frozen=True)
@@ -55,7 +89,8 @@ class Photo:
     path: Path
     person: str
     points: np.ndarray | None
-    set_aside: bool
+    split: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -65,35 +100,85 @@ class Sight:
     image: np.ndarray
     points: np.ndarray
     person: str
-    set_aside: bool
+    split: str
+    source: str
 
 
 @dataclass(frozen=True)
 class Faces:
-    """crops uint8 [N, 144, 128, 3] RGB in FRAME, descriptors float32 [N, 128], persons str [N], set_aside bool [N]."""
+    """N faces: crops uint8 [N, 144, 128, 3] RGB in FRAME, points float32 [N, 5, 2] there, and the rest str [N].
+
+    `descriptors` float32 [N, 128] are the teacher's ([N, 0] without one).
+    """
 
     crops: np.ndarray
+    points: np.ndarray
     descriptors: np.ndarray
     persons: np.ndarray
-    set_aside: np.ndarray
+    splits: np.ndarray
+    sources: np.ndarray
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def __getitem__(self, rows: np.ndarray) -> Faces:
-        return Faces(self.crops[rows], self.descriptors[rows], self.persons[rows], self.set_aside[rows])
+        return Faces(*(getattr(self, each.name)[rows] for each in fields(self)))
 
     def frames(self) -> np.ndarray:
         """The crops without their margin, as the encoder sees them: uint8 [N, 112, 96, 3]."""
         return self.crops[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
     def save(self, path: Path) -> None:
-        np.savez(path, crops=self.crops, descriptors=self.descriptors, persons=self.persons, set_aside=self.set_aside)
+        """As a pack, from which `likeness train sphereface` learns."""
+        names = zip(self.persons, self.splits, self.sources, strict=True)
+        numbers = zip(self.points, self.descriptors, strict=True)
+        write(
+            path,
+            (
+                Example(
+                    crop,
+                    {"person": str(person), "split": str(split), "source": str(source)},
+                    {"points": points, "descriptor": descriptor},
+                )
+                for crop, (person, split, source), (points, descriptor) in zip(self.crops, names, numbers, strict=True)
+            ),
+        )
 
     @classmethod
-    def load(cls, path: Path) -> Faces:
-        with np.load(path) as arrays:
-            return cls(**arrays)
+    def of(cls, pack: Pack) -> Faces:
+        """The faces of a pack, whatever of the columns it has. DataError where a picture is not `aligned`."""
+        found = [aligned(pack, index) for index in range(len(pack))]
+        return cls(
+            np.stack([crop for crop, _ in found]),
+            np.stack([points for _, points in found]),
+            pack.columns.get("descriptor", np.zeros((len(pack), 0), np.float32)),
+            *(_texts(pack, column) for column in ("person", "split", "source")),
+        )
+
+
+def aligned(pack: Pack, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of a pack in FRAME, uint8 [144, 128, 3], and its five points there, float32 [5, 2].
+
+    Taken as it is if it has the frame's size, cut by its `points` otherwise, or, at 96 x 112, by the template's own.
+    DataError if it has none.
+    """
+    image = pack.image(index)
+    size = image.shape[1], image.shape[0]
+    points = five(np.asarray(pack.columns["points"][index], float)) if "points" in pack.columns else None
+    if size == (FRAME.width, FRAME.height):
+        return image, np.asarray(FRAME.points if points is None else points, np.float32)
+    if points is None and size == (SPHEREFACE.width, SPHEREFACE.height):
+        points = np.array(SPHEREFACE.points)
+    if points is None:
+        raise DataError(f"{pack.path}: picture {index} is {size[0]} x {size[1]} and has no points to align it by")
+    matrix = similarity(points, FRAME.points)
+    return cut(image, matrix, FRAME), apply(matrix, points).astype(np.float32)
+
+
+def _texts(pack: Pack, column: str) -> np.ndarray:
+    if column not in pack.names:
+        return np.full(len(pack), "")
+    return np.array(pack.names[column])[pack.columns[column]]
 
 
 class Teacher:
@@ -126,56 +211,63 @@ BOX_HALF_SIDE = 1.19  # in eye distances, the median of the detector's boxes
 
 
 def photos(root: Path) -> Iterator[Photo]:
-    """Every photo of the seven sets, those set aside marked."""
-    for folder, index, pictures, person, columns in _SETS:
-        with (root / folder / index).open(encoding="utf-8-sig", newline="") as file:
+    """Every photo of the seven sets, those set aside marked. KeyError where an index lacks a column."""
+    for each in _SETS:
+        with (root / each.folder / each.index).open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
-                name = f"{Path(folder).name}/{row[person]}" if person else ""
-                points = _points(row, columns)
-                yield Photo(root / folder / pictures / row["file"], name, points, set_aside.is_set_aside(folder, row))
+                name = f"{each.name}/{row[each.person]}" if each.person else ""
+                path = root / each.folder / each.pictures / row["file"]
+                yield Photo(path, name, _points(row, each.points), _split(each.folder, row), each.source)
 
 
 def see(rows: Iterable[Photo]) -> Iterator[Sight]:
-    """Read the pictures; those in which dlib has to find the face and does not are left out."""
+    """Read the pictures; those in which dlib has to find the face and does not are left out. DataError."""
     landmarker = Landmarker()
     for photo in rows:
-        image = cv2.cvtColor(cv2.imread(str(photo.path)), cv2.COLOR_BGR2RGB)
+        image = read(photo.path)
         points = photo.points
         if points is None:
             landmarks = landmarker(image)
             if landmarks is None:
                 continue
             points = five_points(landmarks)
-        yield Sight(image, points, photo.person, photo.set_aside)
+        yield Sight(image, points, photo.person, photo.split, photo.source)
 
 
 def gather(sights: Iterable[Sight], batch: int = 32) -> Faces:
     """Cut and describe."""
     teacher = Teacher()
-    crops, descriptors, persons, aside, chips = [], [], [], [], []
+    crops, points, known, descriptors, chips = [], [], [], [], []
     for sight in sights:
-        crops.append(cut(sight.image, similarity(sight.points, FRAME.points), FRAME))
+        matrix = similarity(sight.points, FRAME.points)
+        crops.append(cut(sight.image, matrix, FRAME))
+        points.append(apply(matrix, sight.points))
+        known.append((sight.person, sight.split, sight.source))
         chips.append(teacher.chip(sight.image, sight.points))
-        persons.append(sight.person)
-        aside.append(sight.set_aside)
         if len(chips) == batch:
             descriptors.append(teacher.describe(chips))
             chips = []
     if chips:
         descriptors.append(teacher.describe(chips))
-    return Faces(np.stack(crops), np.concatenate(descriptors), np.array(persons), np.array(aside))
+    return Faces(np.stack(crops), np.array(points, np.float32), np.concatenate(descriptors), *np.array(known).T)
 
 
-def trainable(faces: Faces) -> np.ndarray:
-    """bool [N]: not set aside, nor an unlabelled photo that the teacher takes for someone set aside.
+def without_doubles(faces: Faces) -> Faces:
+    """Less the photos to learn from that the teacher takes for someone set aside.
 
     CelebA's people recur without their names in celeba256-attr and photo128, politicians in more than one set.
     """
-    kept = ~faces.set_aside
-    for rows in np.array_split(np.arange(len(faces)), max(1, len(faces) // 512)):
-        distance = np.linalg.norm(faces.descriptors[rows, None] - faces.descriptors[faces.set_aside][None], axis=2)
-        kept[rows] &= distance.min(1, initial=np.inf) > SAME_PERSON
-    return kept
+    kept, learnt = np.ones(len(faces), bool), faces.splits == TRAIN
+    for rows in np.array_split(np.flatnonzero(learnt), max(1, len(faces) // 512)):
+        distance = np.linalg.norm(faces.descriptors[rows, None] - faces.descriptors[~learnt][None], axis=2)
+        kept[rows] = distance.min(1, initial=np.inf) > SAME_PERSON
+    return faces[kept]
+
+
+def _split(folder: str, row: Mapping[str, str]) -> str:
+    if not set_aside.is_set_aside(folder, row):
+        return TRAIN
+    return CHECK if folder.startswith("tests/") else TEST
 
 
 def _points(row: Mapping[str, str], columns: tuple[str, ...]) -> np.ndarray | None:
@@ -185,5 +277,16 @@ def _points(row: Mapping[str, str], columns: tuple[str, ...]) -> np.ndarray | No
     return five_points(points) if len(points) == 68 else points
 
 
+def main(
+    packed: Annotated[Path, typer.Argument(help="the pack that is written")],
+    data: Annotated[Path, typer.Option(envvar="LIKENESS_DATA", help="the data folder")],
+) -> None:
+    """Pack all photos that the bundled encoder learns from and is judged by."""
+    faces = gather(see(photos(data)))
+    kept = without_doubles(faces)
+    kept.save(packed)
+    typer.echo(f"{len(kept)} faces; {len(faces) - len(kept)} left out, as doubles of people set aside")
+
+
 if __name__ == "__main__":
-    gather(see(photos(Path(os.environ["LIKENESS_DATA"])))).save(Path(sys.argv[1]))
+    typer.run(main)

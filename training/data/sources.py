@@ -151,7 +151,7 @@ class Share:
 
 
 def unrestricted_view(listed: Path) -> list[list[Share]]:
-    """The folds of an unrestricted protocol file (view 1: one, view 2: ten).
+    """The folds of an unrestricted protocol file (view 1: one, view 2: ten, whose number may stand in front).
 
     Each begins with a line that has the number of its persons; a person's line is name, number of caricatures, number
     of photos, parted by tabs. DataError names the line that is otherwise.
@@ -196,6 +196,8 @@ def people(listed: Path) -> frozenset[str]:
 def _folds(listed: Path, things: str, lines_each: int) -> list[list[tuple[str, str]]]:
     """The lines of each fold, with their places, in a file where every fold begins with its number of things."""
     lines, folds, begin = _lines(listed), list[list[tuple[str, str]]](), 0
+    if len(lines) > 1 and lines[0].strip().isdecimal() and lines[1].strip().isdecimal():
+        begin = 1  # the number of folds
     while begin < len(lines):
         place = f"{listed}:{begin + 1}"
         if not lines[begin].strip().isdecimal():

@@ -30,12 +30,25 @@ class Shuffled:
         self._order = lru_cache(maxsize=2)(self._drawn)
 
     def __getitem__(self, place: int) -> Row:
+        return self._rows.row(self._index(place), np.random.default_rng(seed_of(self._seed, place)))
+
+    def _index(self, place: int) -> int:
         epoch, number = divmod(place, len(self._rows))
-        index = int(self._order(epoch)[number])
-        return self._rows.row(index, np.random.default_rng(seed_of(self._seed, place)))
+        return int(self._order(epoch)[number])
 
     def _drawn(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng(seed_of(self._seed, epoch, len(self._rows))).permutation(len(self._rows))
+
+
+class Twinned(Shuffled):
+    """The same, where every `period`-th example is the one before it once more, with other random numbers (stream)."""
+
+    def __init__(self, rows: Rows, seed: int, period: int) -> None:
+        super().__init__(rows, seed)
+        self._period = period
+
+    def _index(self, place: int) -> int:
+        return super()._index(place - (place + 1) // self._period)
 
 
 class Unpaired:

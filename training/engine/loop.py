@@ -86,11 +86,13 @@ class Trainer:
     def begin_from(self, other: Run) -> None:
         """Take networks from the averages, or else the networks, of another run, of this or another recipe.
 
-        Networks that it does not have keep their first weights. CheckpointError if it has none of them.
+        Networks that it does not have, or that are to begin anew, keep their first weights. CheckpointError if it has
+        none of them.
         """
         tensors, _ = checkpoint.load(other.latest)
         known = checkpoint.unpacked("networks", tensors) | checkpoint.unpacked("averages", tensors)
-        shared = {name: network for name, network in self.networks.items() if name in known}
+        wanted = known.keys() - set(self._recipe.anew)
+        shared = {name: network for name, network in self.networks.items() if name in wanted}
         if not shared:
             raise CheckpointError(f"{other.latest} has none of {', '.join(self.networks)}")
         checkpoint.restore(shared, known, str(other.latest))

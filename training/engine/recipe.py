@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from export.contract import Contract
+from training.engine.checkpoint import Tensors
 from training.engine.errors import RecipeError
 from training.engine.health import Symptom
 from training.engine.phase import Batch, Networks, Phase
@@ -66,11 +67,30 @@ class Recipe(ABC):
     Config: ClassVar[type[Plan]]
     averaged: ClassVar[tuple[str, ...]]
     """Names of the networks of which a moving average is kept."""
+    anew: ClassVar[tuple[str, ...]] = ()
+    """Networks that do not begin from those of another run, e.g. the classes of other people."""
+    float16: ClassVar[bool] = False
+    """Whether the export stores weights in half precision."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     """What tells that a run is sick, beside figures that are not finite."""
 
     def __init__(self, config: Plan) -> None:
         self.config = config
+
+    def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
+        """The recipe with the settings that follow from its data, and from those of the run that it begins from.
+
+        E.g. how many people there are. A run keeps them. Raises the errors of training.data.
+        """
+        return self
+
+    @classmethod
+    def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """Settings, and the networks' states by name, of a checkpoint of the system's authors.
+
+        RecipeError if the recipe knows none; CheckpointError if this is none.
+        """
+        raise RecipeError(f"{source}: the recipe knows no checkpoints but its own")
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -103,6 +123,10 @@ class Recipe(ABC):
     @abstractmethod
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         """What the exported graph promises."""
+
+    def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
+        """The contract with what has to be measured on data first, e.g. an encoder's thresholds."""
+        return contract
 
 
 def names() -> list[str]:

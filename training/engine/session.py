@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from torch.utils.data import default_collate
 
 from export.repository import publish
 from export.to_onnx import export_model
-from training.engine import checkpoint
+from training.engine import checkpoint, foreign
 from training.engine.average import parameters
 from training.engine.errors import RunError
 from training.engine.figures import Figures
@@ -46,6 +47,7 @@ class Session:
 
     def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
         """Train, or go on, to the end; whether it was reached. Raises TrainingError."""
+        self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
         if self._fabric.is_global_zero:
             self._run.begin(self._name, self._recipe)
         self._fabric.barrier()
@@ -56,6 +58,7 @@ class Session:
 
     def rehearse(self, data: Path) -> str:
         """One step that leaves nothing behind, and what would be trained, in words."""
+        self._recipe = self._recipe.fitted(data, {})
         with tempfile.TemporaryDirectory() as scratch:
             trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
             stream, plan = self._recipe.stream(data), self._recipe.config
@@ -67,8 +70,30 @@ class Session:
         return "\n".join(lines)
 
 
-def publish_run(folder: Path, to: Path) -> str:
+def import_run(name: str, file: Path, folder: Path) -> str:
+    """Begin a run with a checkpoint of the system's authors, to export it or to begin others from it; in words.
+
+    Raises RecipeError, CheckpointError, RunError.
+    """
+    kind, run = find(name), Run(folder)
+    settings, states = kind.imported(foreign.load(file), str(file))
+    if run.exists:
+        raise RunError(f"{folder} is a run already")
+    recipe = configured(kind, settings)
+    networks = recipe.networks()
+    checkpoint.restore({key: networks[key] for key in states}, states, str(file))
+    whole = {key: network.state_dict() for key, network in networks.items()}
+    averages = {key: copy.deepcopy(whole[key]) for key in recipe.averaged}
+    run.begin(name, recipe)
+    tensors = checkpoint.packed("networks", whole) | checkpoint.packed("averages", averages)
+    run.save(name, tensors, images=0, steps=0, keep=False)
+    return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
+
+
+def publish_run(folder: Path, to: Path, data: Path | None = None) -> str:
     """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
+
+    `data`: what the contract's figures, such as thresholds, are measured on.
 
     Raises RunError, CheckpointError, RecipeError, and what export and repository raise.
     """
@@ -86,6 +111,9 @@ def publish_run(folder: Path, to: Path) -> str:
     provenance = {"recipe": f"training/recipes/{facts['recipe']}.py", "images": str(progress["images"])}
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         path = Path(scratch) / GRAPH
-        written = export_model(recipe.exported(averages), recipe.contract(provenance), path)
+        network, contract = recipe.exported(averages), recipe.contract(provenance)
+        if data is not None:
+            contract = recipe.calibrated(contract, network, data)
+        written = export_model(network, contract, path, float16=recipe.float16)
         publish(to.parents[1], to.parent.name, int(to.name), {GRAPH: path})
     return f"{to.parent.name}/{to.name}: deviations {dict(written.parity)}"

@@ -23,6 +23,22 @@ def relational_loss(embeddings: Tensor, descriptors: Tensor) -> Tensor:
     return difference.square().mean().sqrt()
 
 
+def neighbour_loss(embeddings: Tensor, descriptors: Tensor, temperature: float = 0.1) -> Tensor:
+    """Who of the batch looks like whom, as the teacher would say it: 0 where the student says the same.
+
+    For every row the cosines with all other rows, divided by the temperature, are a distribution over them. The
+    divergence of the student's [B, E] from the teacher's [B, D], times the temperature squared, so that its gradient
+    does not depend on that (Hinton et al. 2015, section 2; over neighbours as Passalis and Tefas 2018). A low
+    temperature looks at the nearest alone, a high one at all alike, as `relational_loss` does.
+    """
+    itself = torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
+    student, teacher = (
+        functional.log_softmax((_cosines(rows) / temperature).masked_fill(itself, -1e4), dim=1)
+        for rows in (embeddings, descriptors)
+    )
+    return temperature**2 * functional.kl_div(student, teacher, log_target=True, reduction="batchmean")
+
+
 def _cosines(rows: Tensor) -> Tensor:
     unit = functional.normalize(rows, dim=1)
     return unit @ unit.T

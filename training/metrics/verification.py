@@ -73,6 +73,13 @@ def impostor_threshold(similarity: np.ndarray, far: float) -> float:
     return float(np.nextafter(falling[accepted], np.inf)) if accepted < len(falling) else float(falling[-1])
 
 
+def best_threshold(similarity: np.ndarray, same: np.ndarray) -> float:
+    """Where TAR exceeds FAR by most, halfway to the next value, lest the margin lie on one side."""
+    curve = roc(similarity, same)
+    best = int(np.argmax(curve.tar - curve.far))
+    return float(curve.thresholds[best : best + 2].mean())
+
+
 def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: int = 0) -> float:
     """Mean accuracy over folds, each at the threshold that is best on the others; as many pairs of each kind.
 
@@ -81,13 +88,12 @@ def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: in
     rng = np.random.default_rng(seed)
     kinds = [rng.permutation(np.flatnonzero(kind)) for kind in (same, ~same)]
     count = min(map(len, kinds))
+    folds = min(folds, count)
     parts = [np.concatenate([np.array_split(kind[:count], folds)[fold] for kind in kinds]) for fold in range(folds)]
     scores = []
     for fold, test in enumerate(parts):
         rest = np.concatenate(parts[:fold] + parts[fold + 1 :])
-        curve = roc(similarity[rest], same[rest])
-        best = int(np.argmax(curve.tar - curve.far))
-        threshold = curve.thresholds[best : best + 2].mean()  # halfway to the next, lest the margin lie on one side
+        threshold = best_threshold(similarity[rest], same[rest])
         scores.append(np.mean((similarity[test] >= threshold) == same[test]))
     return float(np.mean(scores))
 

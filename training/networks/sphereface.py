@@ -6,6 +6,8 @@ the public sphere20a: `conv{stage}_{i}`, `relu{stage}_{i}`, `fc5`, with `fc6` (t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,6 +50,12 @@ class SphereFace(nn.Module):
     def _layer(self, stage: int, i: int, x: Tensor) -> Tensor:
         return self.get_submodule(f"relu{stage}_{i}")(self.get_submodule(f"conv{stage}_{i}")(x))
 
+    def freeze(self, stages: int) -> None:
+        """The first stages learn no more (fine-tuning)."""
+        for name, parameter in self.named_parameters():
+            if name.startswith(tuple(f"{kind}{stage}_" for kind in ("conv", "relu") for stage in range(1, stages + 1))):
+                parameter.requires_grad_(False)
+
     def _initialise(self) -> None:
         """Kaiming for the strided layers, small for the residual pairs: a deep network starts near its trunk."""
         for name, module in self.named_modules():
@@ -77,15 +85,22 @@ class Encoder(nn.Module):
         return functional.normalize(self.network(pixels_to_faces(image)), dim=1)
 
 
+def form(state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Depth and width of the `SphereFace` that has this state_dict; ValueError if none has."""
+    layers = [
+        sum(name.startswith(f"conv{stage}_") and name.endswith("weight") for name in state)
+        for stage in range(1, STAGES + 1)
+    ]
+    depths = {pairs: depth for depth, pairs in RESIDUAL_PAIRS.items()}
+    depth = depths.get(tuple((count - 1) // 2 for count in layers))
+    if depth is None or depth != sum(layers) or "conv1_1.bias" not in state:
+        raise ValueError(f"stages of {', '.join(map(str, layers))} convolutions are those of no SphereFace")
+    return depth, len(state["conv1_1.bias"])
+
+
 def from_state(state: dict[str, Tensor]) -> Encoder:
     """The encoder of this state_dict (of `Encoder`, as `export.weights` returns it); depth and width are found."""
-    stages = [
-        sum(name.startswith(f"network.conv{stage}_") and name.endswith("weight") for name in state)
-        for stage in range(1, 5)
-    ]
-    pairs = tuple((layers - 1) // 2 for layers in stages)
-    depth = {pairs: depth for depth, pairs in RESIDUAL_PAIRS.items()}[pairs]
-    encoder = Encoder(SphereFace(depth, width=len(state["network.conv1_1.bias"])))
+    encoder = Encoder(SphereFace(*form({name.removeprefix("network."): value for name, value in state.items()})))
     encoder.load_state_dict(state)
     return encoder.eval()
 

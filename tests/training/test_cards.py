@@ -1,0 +1,43 @@
+"""training.evaluation.cards: the tables of a model card, by commands."""
+
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from export.alignment import SQUARE_256
+from training.data.recognition import FRAME, Faces, Sight
+from training.evaluation.cards import app, drawn_by
+from training.evaluation.exported import Exported
+
+
+def faces(people: int = 20) -> Faces:
+    """Two photos each of people who are coarse patterns, set aside."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(30, 226, (people, FRAME.height // 16, FRAME.width // 16, 3))
+    crops = np.repeat(np.kron(patterns, np.ones((1, 16, 16, 1), int)), 2, axis=0)
+    crops = np.clip(crops + rng.integers(-9, 10, crops.shape), 0, 255).astype(np.uint8)
+    names = np.repeat([f"toys/{person}" for person in range(people)], 2)
+    points = np.broadcast_to(np.float32(FRAME.points), (len(crops), 5, 2))
+    descriptors = np.repeat(rng.standard_normal((people, 128)), 2, axis=0).astype(np.float32)
+    return Faces(crops, points, descriptors, names, np.full(len(crops), "test"), np.full(len(crops), "toys (CC0)"))
+
+
+def test_people_set_aside_are_told_apart(models: Path, tmp_path: Path) -> None:
+    """By a model and by descriptors, with what its thresholds do."""
+    faces().save(tmp_path / "faces.pack")
+    told = CliRunner().invoke(app, ["people", str(models / "sphereface" / "1"), str(tmp_path / "faces.pack")])
+    assert told.exit_code == 0, told.output
+    assert "| toys: 20 (40) | this model | 1.000 |" in told.output
+    assert "| toys: 20 (40) | dlib | 1.000 |" in told.output
+    assert "| toys | 1.0% |" in told.output and "of 760 | 100.0 % of 20 |" in told.output
+
+
+def test_drawings_are_made_in_the_translator_s_frame(models: Path) -> None:
+    """What a strength makes of a photo, with the template's points; who it is stays."""
+    image = np.full((300, 280, 3), 200, np.uint8)
+    points = np.array([[100.0, 110], [160, 112], [128, 150], [106, 180], [152, 181]])
+    sight = Sight(image, points, "ann", "test", "toys")
+    (drawn,) = drawn_by(Exported(models / "caricature" / "1"), iter([sight]), 1.0)
+    assert drawn.person == "ann" and np.array_equal(drawn.points, SQUARE_256.points)
+    assert drawn.image.shape == (256, 256, 3) and (drawn.image == 55).all()

@@ -1,0 +1,316 @@
+"""training.recipes.sphereface: it learns, resumes exactly, begins from others, and its export verifies faces."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from export.contract import Contract
+from export.parity import open_session
+from service.faces import FaceFinder
+from service.main import create_app
+from service.photo import Photo
+from service.settings import Settings
+from training.data.errors import DataError
+from training.data.pack import Example, write
+from training.data.recognition import FRAME
+from training.engine.errors import CheckpointError, RecipeError, RunError
+from training.engine.run import Run
+from training.engine.session import Session, import_run, publish_run
+from training.losses.margin import AngleLinear
+from training.networks.sphereface import Encoder, SphereFace
+from training.recipes.sphereface import Config, Recipe
+
+ASSETS = Path(__file__).parents[1] / "assets"
+TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
+COLOURS = np.random.default_rng(1).integers(30, 226, (8, 3))
+
+
+def pattern(person: int, rng: np.random.Generator) -> np.ndarray:
+    """A face of a person: coarse blocks in a colour, with noise."""
+    base = np.random.default_rng(person).integers(-40, 41, (FRAME.height // 8, FRAME.width // 8, 3)) + COLOURS[person]
+    noise = rng.integers(-10, 11, (FRAME.height, FRAME.width, 3))
+    return np.clip(np.kron(base, np.ones((8, 8, 1), int)) + noise, 0, 255).astype(np.uint8)
+
+
+def examples(people: range, photos: int = 4) -> list[Example]:
+    """Of six people to learn from, two set aside, with a teacher who knows colours; every fourth photo has no name."""
+    rng = np.random.default_rng(0)
+    return [
+        Example(
+            pattern(person, rng),
+            {
+                "person": "" if photo == 3 and person < 6 else f"person {person}",
+                "split": "train" if person < 6 else "test",
+                "source": "toys (CC0)" if person % 2 else "album (CelebA, non-commercial research)",
+            },
+            {"descriptor": (COLOURS[person] / 255 + rng.normal(0, 0.01, 3)).astype(np.float32)},
+        )
+        for person in people
+        for photo in range(photos)
+    ]
+
+
+@pytest.fixture(name="pack", scope="module")
+def pack_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "faces.pack"
+    write(path, examples(range(8)))
+    return path
+
+
+def session(folder: Path, **settings: object) -> Session:
+    return Session("sphereface", {**TOY, **{key: str(value) for key, value in settings.items()}}, folder, device="cpu")
+
+
+def figures(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "figures.jsonl").read_text().splitlines()]
+
+
+def test_the_heads_follow_from_the_data(pack: Path, tmp_path: Path) -> None:
+    """Six people and three numbers of the teacher; those set aside are no class, and the run keeps the sizes."""
+    session(tmp_path, images=16).train(pack)
+    facts = Run(tmp_path).facts()["settings"]
+    assert (facts["classes"], facts["teacher"]) == (6, 3)
+    assert facts["sources"] == ["album (CelebA, non-commercial research)", "toys (CC0)"]
+    tensors, _ = Run(tmp_path).state("sphereface")
+    assert tensors["networks/people/weight"].shape == (512, 6) and tensors["networks/teacher/weight"].shape == (3, 512)
+
+
+def test_training_learns(pack: Path, tmp_path: Path) -> None:
+    """Names and relations fall."""
+    settings = {"images": 320, "optimiser": "sgd", "rate": 0.005, "report": 64, "drawn": 0.2, "turned": 0.3}
+    assert session(tmp_path, **settings).train(pack)
+    told = figures(tmp_path)
+    for name in ("faces/identity", "faces/relational"):
+        assert told[4][name] < 0.9 * told[0][name]
+
+
+def test_an_interrupted_run_is_the_unbroken_one(pack: Path, tmp_path: Path) -> None:
+    """Bit by bit, in all that a run goes on with."""
+    settings = {"optimiser": "sgd", "rate": 0.003}
+    session(tmp_path / "whole", images=48, **settings).train(pack)
+    session(tmp_path / "broken", images=32, **settings).train(pack)
+    session(tmp_path / "broken", images=48, **settings).train(pack)
+    (whole, _), (broken, _) = (Run(tmp_path / each).state("sphereface") for each in ("whole", "broken"))
+    assert whole.keys() == broken.keys() and all(torch.equal(whole[key], broken[key]) for key in whole)
+
+
+@pytest.mark.parametrize("margin", ["asoftmax", "arcface", "cosface", "sphereface2"])
+def test_every_margin_trains(margin: str, pack: Path, tmp_path: Path) -> None:
+    """One step of each, with all of the teacher."""
+    session(tmp_path, images=16, margin=margin, neighbours=1).train(pack)
+    last = figures(tmp_path)[0]
+    assert {"faces/identity", "faces/descriptor", "faces/relational", "faces/neighbours"} <= last.keys()
+    assert last["faces/identity"] > 0
+
+
+def test_people_without_a_teacher_and_a_teacher_without_people(tmp_path: Path) -> None:
+    """Either is enough to learn from; what is not there has neither a head nor a loss."""
+    names = [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))]
+    taught = [Example(each.image, {}, each.numbers) for each in examples(range(4))]
+    for name, rows, heads in (("names", names, {"people"}), ("taught", taught, {"teacher"})):
+        write(tmp_path / f"{name}.pack", rows)
+        session(tmp_path / name, images=16).train(tmp_path / f"{name}.pack")
+        tensors, _ = Run(tmp_path / name).state("sphereface")
+        assert {key.split("/")[1] for key in tensors if key.startswith("networks/")} == {"encoder", *heads}
+
+
+def test_people_set_aside_are_measured_on(pack: Path, tmp_path: Path) -> None:
+    """Each set by itself, at the end of a run."""
+    session(tmp_path, images=16, measure=16).train(pack)
+    assert "album/auc" not in figures(tmp_path)[-1]  # one person of it is set aside, who cannot be mistaken
+    both = [Example(each.image, {**each.names, "source": "toys (CC0)"}, each.numbers) for each in examples(range(8))]
+    write(tmp_path / "both.pack", both)
+    session(tmp_path / "both", images=16, measure=16).train(tmp_path / "both.pack")
+    assert 0 <= figures(tmp_path / "both")[-1]["toys/auc"] <= 1
+
+
+def test_the_paper_s_schedule() -> None:
+    """With SGD the rate falls tenfold after 16 and after 24 of 28 parts."""
+    (phase,) = Recipe(Config(images=2800, batch=1, optimiser="sgd", classes=2)).phases()
+    assert [round(phase.schedule(seen), 4) for seen in (0, 1599, 1600, 2400)] == [1, 1, 0.1, 0.01]
+
+
+def test_unknown_depths_and_margins_are_refused() -> None:
+    """With those that there are."""
+    with pytest.raises(RecipeError, match="depth: input should be 4, 10, 20, 36 or 64"):
+        Session("sphereface", {"depth": "18"}, Path("nowhere"), device="cpu")
+    with pytest.raises(RecipeError, match="margin: input should be 'asoftmax'"):
+        Session("sphereface", {"margin": "triplet"}, Path("nowhere"), device="cpu")
+
+
+def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
+    """The classes would be others; the message says how many."""
+    session(tmp_path / "run", images=16).train(pack)
+    write(tmp_path / "fewer.pack", examples(range(4)))
+    with pytest.raises(RunError, match="began with classes=6; it cannot go on with classes=4"):
+        session(tmp_path / "run").train(tmp_path / "fewer.pack")
+
+
+# Fine-tuning and import
+
+
+def official(classes: int = 5, depth: int = 20) -> dict[str, torch.Tensor]:
+    """The state dict of a sphere20a, or a sibling, as its authors save it, only narrower."""
+    torch.manual_seed(3)
+    return {**SphereFace(depth, 4).state_dict(), "fc6.weight": AngleLinear(512, classes).weight.data.clone()}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> None:
+    """Every tensor under its own name, from today's and from 2017's format of torch.save."""
+    torch.save(official(), tmp_path / "sphere20a_20171020.pth", _use_new_zipfile_serialization=zipped)
+    told = import_run("sphereface", tmp_path / "sphere20a_20171020.pth", tmp_path / "run")
+    assert "encoder of" in told
+    tensors, facts = Run(tmp_path / "run").state("sphereface")
+    back = {key.removeprefix("networks/encoder/"): value for key, value in tensors.items() if "/encoder/" in key}
+    back = {key: value for key, value in back.items() if not key.startswith("averages/")}
+    back["fc6.weight"] = tensors["networks/people/weight"]
+    assert back.keys() == official().keys() and all(torch.equal(back[key], official()[key]) for key in back)
+    assert facts["images"] == 0 and Run(tmp_path / "run").facts()["settings"]["depth"] == 20
+
+
+def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> None:
+    """Its embeddings are the network's own, and its contract says where it comes from."""
+    torch.save(official(classes=227, depth=4), tmp_path / "caricatures.pth")
+    import_run("sphereface", tmp_path / "caricatures.pth", tmp_path / "run")
+    publish_run(tmp_path / "run", tmp_path / "models" / "verifier" / "1")
+    graph = open_session((tmp_path / "models" / "verifier" / "1" / "model.onnx").read_bytes())
+    network = SphereFace(4, 4)
+    network.load_state_dict({key: value for key, value in official(227, 4).items() if key != "fc6.weight"})
+    image = np.random.default_rng(0).integers(0, 256, (2, 112, 96, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = Encoder(network).eval()(torch.from_numpy(image)).numpy()
+    assert np.abs(graph.run(None, {"image": image})[0] - expected).max() < 2e-3  # weights in half precision
+    contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
+    assert contract.notice.startswith("Research only: trained on caricatures.pth")
+
+
+def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) -> None:
+    """Frozen stages keep the weights that they began with, the rest learns, and the classes are new."""
+    torch.save(official(), tmp_path / "official.pth")
+    import_run("sphereface", tmp_path / "official.pth", tmp_path / "begun")
+    tuned = session(tmp_path / "tuned", images=32, depth=20, frozen=3)
+    assert tuned.train(pack, begin_from=tmp_path / "begun")
+    tensors, _ = Run(tmp_path / "tuned").state("sphereface")
+    for name, value in official().items():
+        if name != "fc6.weight":
+            kept = name.startswith(tuple(f"{kind}{stage}" for kind in ("conv", "relu") for stage in "123"))
+            assert torch.equal(tensors[f"networks/encoder/{name}"], value) == kept, name
+    assert tensors["networks/people/weight"].shape == (512, 6)
+    # Whatever the first weights were made of is said of the later ones too.
+    assert any("official.pth" in source for source in Run(tmp_path / "tuned").facts()["settings"]["sources"])
+
+
+class Malice:
+    """A pickle of it would make a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_pickle_with_code_is_refused(bare: bool, tmp_path: Path) -> None:
+    """The message says what it wants to call, and nothing was called."""
+    file, trace = tmp_path / "evil.pth", tmp_path / "trace"
+    if bare:
+        file.write_bytes(pickle.dumps({"fc6.weight": Malice(trace)}))
+    else:
+        torch.save({"fc6.weight": Malice(trace)}, file)
+    with pytest.raises(CheckpointError, match=r"evil\.pth is refused: .*only tensors are read"):
+        import_run("sphereface", file, tmp_path / "run")
+    assert not trace.exists() and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        (lambda state: state.pop("conv3_9.weight"), "3, 5, 8, 3 convolutions are those of no SphereFace"),
+        (lambda state: state.pop("relu2_1.weight"), "lacks encoder/relu2_1.weight"),
+        (lambda state: state.update({"bn.weight": torch.ones(2)}), "has encoder/bn.weight"),
+        (lambda state: state.update({"fc5.weight": torch.ones(2, 2)}), r"encoder/fc5.weight has the shape \[2, 2\]"),
+        (lambda state: state.update({"epoch": 3}), "epoch is no tensor but a int"),
+    ],
+)
+def test_a_file_of_another_network_is_refused_by_its_key(change, complaint: str, tmp_path: Path) -> None:
+    """Missing, left over, of another shape, or no tensor."""
+    state = official()
+    change(state)
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=complaint):
+        import_run("sphereface", tmp_path / "other.pth", tmp_path / "run")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Text, half an archive, a recipe that imports nothing, a folder that is a run already."""
+    file = tmp_path / "x.pth"
+    torch.save(official(), file)
+    whole = file.read_bytes()
+    for broken in (b"hello", b"", whole[: len(whole) // 2]):
+        file.write_bytes(broken)
+        with pytest.raises(CheckpointError, match=r"x\.pth"):
+            import_run("sphereface", file, tmp_path / "run")
+    file.write_bytes(whole)
+    with pytest.raises(RecipeError, match=r"x\.pth: the recipe knows no checkpoints but its own"):
+        import_run("ugatit", file, tmp_path / "run")
+    import_run("sphereface", file, tmp_path / "run")
+    with pytest.raises(RunError, match="is a run already"):
+        import_run("sphereface", file, tmp_path / "run")
+
+
+# Export and service
+
+
+def test_thresholds_need_people_set_aside(pack: Path, tmp_path: Path) -> None:
+    """A pack without any is named, and nothing is exported."""
+    session(tmp_path / "run", images=16).train(pack)
+    write(tmp_path / "all.pack", [Example(each.image, {"person": "x"}) for each in examples(range(1))])
+    with pytest.raises(DataError, match=r"all\.pack sets nobody aside"):
+        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "all.pack")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_run_verifies_in_the_service(models: Path, tmp_path: Path) -> None:
+    """Train, export with thresholds, serve, ask over HTTP: the similarity is that of the trained average."""
+    photo, smiling = ((ASSETS / f"person1-{look}.jpg").read_bytes() for look in ("neutral", "smiling"))
+    finder = FaceFinder(next((models / "landmarks").glob("*/model.dat")))
+    crops = []
+    for body in (photo, smiling):
+        picture = Photo(body, None, 1_000_000)
+        face = finder.largest(picture)
+        crops.append(face.crop(picture, FRAME))
+    rng = np.random.default_rng(0)
+    rows = [
+        Example(
+            np.clip(crop.astype(int) + rng.integers(-9, 10, crop.shape), 0, 255).astype(np.uint8),
+            {"person": f"{split} {person}", "split": split},
+        )
+        for split in ("train", "test")
+        for person, crop in enumerate(crops)
+        for _ in range(2)
+    ]
+    write(tmp_path / "two.pack", rows)
+    session(tmp_path / "run", images=16).train(tmp_path / "two.pack")
+    publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "two.pack")
+    for other in ("landmarks", "caricature"):
+        (tmp_path / "models" / other).symlink_to(models / other)
+    with TestClient(create_app(Settings(models=tmp_path / "models", log_level="error"))) as client:
+        answer = client.post("/verify", files={"image1": photo, "image2": smiling})
+    assert answer.status_code == 200, answer.text
+    tensors, _ = Run(tmp_path / "run").state("sphereface")
+    network = SphereFace(4, 4)
+    prefix = "averages/encoder/"
+    network.load_state_dict({key.removeprefix(prefix): each for key, each in tensors.items() if key.startswith(prefix)})
+    frames = np.stack(crops)[:, 16:-16, 16:-16]
+    with torch.no_grad():
+        left, right = Encoder(network).eval()(torch.from_numpy(np.ascontiguousarray(frames)))
+    assert answer.json()["similarity"] == pytest.approx(float(left @ right), abs=0.02)
+    assert answer.json()["far"] == 0.01

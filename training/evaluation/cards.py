@@ -1,0 +1,66 @@
+"""The tables of a face encoder's model card, beside dlib's recogniser: people set aside, and drawings of some of them.
+
+    python -m training.evaluation.cards people models/sphereface/1 FACES.pack
+    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/1 models/caricature/2
+
+The pack is that of training.data.recognition. `likeness eval` has the figures of any other pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from export.alignment import cut, similarity
+from training.data.pack import Pack
+from training.data.recognition import CHECK, TEST, Faces, Sight, gather, photos, see
+from training.evaluation.exported import Exported
+from training.metrics.encoders import Embed, against_drawings, realised, table
+
+app = typer.Typer(help=__doc__, add_completion=False)
+Model = Annotated[Path, typer.Argument(help="models/NAME/VERSION")]
+
+
+@app.command()
+def people(model: Model, packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
+    """People who were in no training, and what the thresholds do to them."""
+    encoder, faces = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
+    typer.echo(table(embedding(encoder), faces))
+    typer.echo(realised(embedding(encoder), faces, encoder.contract.thresholds))
+
+
+@app.command()
+def drawings(
+    model: Model,
+    translator: Model,
+    data: Annotated[Path, typer.Option(envvar="LIKENESS_DATA", help="the data folder")],
+    strength: float = 1.0,
+) -> None:
+    """Photos of the people of congress256 who are set aside, against a translator's drawings of them."""
+    rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
+    drawn = gather(drawn_by(Exported(translator), see(rows), strength))
+    typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), drawn))
+
+
+def embedding(encoder: Exported) -> Embed:
+    """uint8 [N, 112, 96, 3] -> float32 [N, 512]."""
+    return lambda frames: encoder.run(list(frames), [{}] * len(frames))
+
+
+def drawn_by(translator: Exported, sights: Iterator[Sight], strength: float) -> Iterator[Sight]:
+    """Drawings in the translator's own frame, where the template says what stands where."""
+    template = translator.contract.template
+    assert template is not None
+    for sight in sights:
+        crop = cut(sight.image, similarity(sight.points, template.points), template)
+        (drawing,) = translator.draw([crop], {"strength": strength})
+        yield replace(sight, image=drawing, points=np.array(template.points))
+
+
+if __name__ == "__main__":
+    app()
