@@ -1,6 +1,7 @@
-"""The service and a peer, both alive, in turns of a second: a machine whose speed drifts does so to both.
+"""The service and a peer, both alive, in turns of two seconds: a machine whose speed drifts does so to both.
 
     python -m benchmarks.duel
+    python -m benchmarks.duel --workloads noop --ours "likeness x 2" --peers "mosec lanes,fastapi x 2 lanes"
 
 Where the work is dear, servers differ by less than the speed of a machine with neighbours does from one half minute to
 the next, and `compare`, which measures a server in one go, cannot tell them apart. Here one rests while the other is
@@ -48,6 +49,7 @@ def turns(work: Workload, ours: Running, theirs: Running, clients: int, count: i
 
 def main(
     workloads: Annotated[str, typer.Option(help="names with commas")] = ",".join(WORKLOADS),
+    ours: Annotated[str, typer.Option(help="label of the service's setting")] = OURS.label,
     peers: Annotated[str, typer.Option(help="labels with commas")] = ",".join(PEERS),
     clients: Annotated[str, typer.Option(help="numbers with commas")] = ",".join(map(str, CLIENTS)),
     count: Annotated[int, typer.Option(min=2, help="turns of each")] = 12,
@@ -57,25 +59,34 @@ def main(
     """Measure, print, write."""
     place = into or results.FOLDER / f"duel-{commit()}.json"
     ledger = results.Ledger(place, "duel")
+    service = next(each for each in SERVERS if each.label == ours)
     with repository() as models:
         for name in workloads.split(","):
             work = workload(name, models)
             for peer in (each for each in SERVERS if each.label in peers.split(",")):
-                _meet(ledger, work, peer, models, [int(each) for each in clients.split(",")], count, seconds)
+                _meet(ledger, work, service, peer, models, [int(each) for each in clients.split(",")], count, seconds)
     report.show([ledger.document])
     print(json.dumps(ledger.document))
 
 
 def _meet(
-    ledger: results.Ledger, work: Workload, peer: Server, models: Path, clients: list[int], count: int, seconds: float
+    ledger: results.Ledger,
+    work: Workload,
+    service: Server,
+    peer: Server,
+    models: Path,
+    clients: list[int],
+    count: int,
+    seconds: float,
 ) -> None:
     """What is not measured yet; a wide peer has no chance in company."""
     wanted = [each for each in clients if each == 1 or peer.setting != "wide"]
-    keys = [{"workload": work.name, "server": peer.name, "setting": peer.setting, "clients": each} for each in wanted]
+    met = {"workload": work.name, "service": service.label, "server": peer.name, "setting": peer.setting}
+    keys = [{**met, "clients": each} for each in wanted]
     missing = [key for key in keys if ledger.misses(**key)]
     if not missing:
         return
-    with running(OURS, work, models) as ours, running(peer, work, models) as theirs:
+    with running(service, work, models) as ours, running(peer, work, models) as theirs:
         for live in (ours, theirs):
             measurement.sent(Load(live.port, live.path, work.exchanges, WARM_UP, 4, settle=0.0), live.tree)
         for key in missing:

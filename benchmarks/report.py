@@ -5,6 +5,7 @@ python -m benchmarks.report RESULTS --into benchmarks/README.md      (between it
 """
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +14,10 @@ import typer
 from rich.console import Console
 
 from benchmarks import cells
-from benchmarks.statistics import ratio
-from benchmarks.tables import Table, milliseconds, number
+from benchmarks.statistics import rate, ratio
+from benchmarks.tables import Table, median, megabytes, milliseconds, number
 
+ENGINE_GOAL = 0.97
 BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
 
 Document = dict[str, Any]
@@ -103,32 +105,61 @@ def loading(document: Document) -> list[Table]:
 
 
 def duel(document: Document) -> list[Table]:
-    """Whether the goals are met; then the service's rate over that of each peer, measured in turns."""
+    """Whether the goals are met; then the rate of each setting of the service over that of each peer, in turns."""
     met: list[Document] = document["cells"]
     workloads = dict.fromkeys(cell["workload"] for cell in met)
     goals = [_closest(name, [cell for cell in met if cell["workload"] == name]) for name in workloads]
-    tables = [_meetings(name, [cell for cell in met if cell["workload"] == name]) for name in workloads]
+    pairs = dict.fromkeys((cell["workload"], cell["service"]) for cell in met)
+    tables = [_meetings(*pair, [cell for cell in met if (cell["workload"], cell["service"]) == pair]) for pair in pairs]
     return [Table("Goals, in turns", cells.GOALS, goals), *tables]
 
 
+def overload(document: Document) -> list[Table]:
+    """What the service still answers, of what it answers at most; and how it refuses the rest."""
+    rows = []
+    for measured in document["workloads"]:
+        turns = dict(measured["turns"])
+        most = [cell["per_second"] for cell in turns.pop("peak")]
+        rows.append([cells.TITLES[measured["workload"]], "peak", f"{rate(most):.1f}", *[""] * 5])
+        for multiple, met in turns.items():
+            middle, low, high = ratio([cell["per_second"] for cell in met], most)
+            share = f"{middle:.1%} ({low:.1%}-{high:.1%})"
+            outcomes = Counter[str]()
+            for cell in met:
+                outcomes.update(cell["outcomes"])
+            neither = outcomes.total() - outcomes["right"] - outcomes["refused"]
+            refusal = milliseconds(median(cell["refusal"].get("p50") for cell in met))
+            load = f"{multiple} x {measured['capacity']:.1f}/s"
+            answers = f"{rate([cell['per_second'] for cell in met]):.1f}"
+            counts = [f"{outcomes['refused']:,}", f"{neither} of {outcomes.total():,}"]
+            rows.append(["", load, answers, share, "yes" if high >= 0.95 else "**no**", *counts, refusal])
+    header = ["workload", "asked for", "answers/s", "of the peak", ">= 95 %", "refused", "neither", "refusal p50 ms"]
+    return [Table("Overload in turns with the peak, with 95 % interval", header, rows)]
+
+
 def _closest(workload: str, met: list[Document]) -> list[str]:
-    """The peer that comes closest, at each number of clients."""
+    """At each number of clients, the service's better setting against the peer that comes closest to it."""
     figures, held = list[str](), True
     for count in sorted({cell["clients"] for cell in met}):
-        peer = min((cell for cell in met if cell["clients"] == count), key=lambda cell: _in_turns(cell)[0])
+        settings = defaultdict(list)
+        for cell in met:
+            if cell["clients"] == count:
+                settings[cell["service"]].append(cell)
+        closest = [min(each, key=_middle) for each in settings.values()]
+        peer = max(closest, key=_middle)
         held = held and _in_turns(peer)[2] >= 1
         figures.append(f"{count}: {_interval(peer)} {peer['server']}")
     what = f"{cells.TITLES[workload]}: answers, over the best peer, by clients"
     return [what, ">= 1", ", ".join(figures), "yes" if held else "**no**"]
 
 
-def _meetings(workload: str, met: list[Document]) -> Table:
+def _meetings(workload: str, service: str, met: list[Document]) -> Table:
     counts = sorted({cell["clients"] for cell in met})
     rows = []
     for peer in dict.fromkeys((cell["server"], cell["setting"]) for cell in met):
         own = {cell["clients"]: cell for cell in met if (cell["server"], cell["setting"]) == peer}
         rows.append([" ".join(peer).strip(), *(_interval(own[count]) if count in own else "" for count in counts)])
-    title = f"{cells.TITLES[workload]}: likeness over peer in turns, with 95 % interval"
+    title = f"{cells.TITLES[workload]}: {service} over peer in turns, with 95 % interval"
     return Table(title, ["peer", *map(str, counts)], rows)
 
 
@@ -136,9 +167,34 @@ def _in_turns(cell: Document) -> tuple[float, float, float]:
     return ratio(cell["ours"], cell["theirs"])
 
 
+def _middle(cell: Document) -> float:
+    return _in_turns(cell)[0]
+
+
 def _interval(cell: Document) -> str:
     middle, low, high = _in_turns(cell)
     return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+def training(document: Document) -> list[Table]:
+    """The engine's images a second over a plain loop's."""
+    rows = []
+    for case in document["cases"]:
+        ours, theirs = ([[rate] for rate in case["rates"][side]] for side in ("engine", "plain"))
+        middle, low, high = ratio(ours, theirs)
+        rates = [f"{rate(rounds):.2f}" for rounds in (ours, theirs)]
+        held = "yes" if middle >= ENGINE_GOAL else "**no**"
+        memory = [megabytes(case["memory"][side]) for side in ("engine", "plain")]
+        processor = f"{case['cpu']['engine'] / case['cpu']['plain']:.3f}"
+        settings = ", ".join(f"{name} {value}" for name, value in case["settings"].items())
+        name = f"{case['recipe']} ({settings or 'as it is'})"
+        rows.append([name, *rates, f"{middle:.3f} ({low:.3f}-{high:.3f})", held, processor, *memory])
+    goal = f">= {ENGINE_GOAL}"
+    header = ["recipe", "engine images/s", "plain", "ratio, 95 % interval", goal]
+    header += ["processor seconds, ratio", "engine MB", "plain MB"]
+    turns = len(document["cases"][0]["rates"]["engine"])
+    title = f"Training, engine and plain loop in {turns} turns each; peak memory; {document['device']}"
+    return [Table(f"{title}, torch {document['torch']}", header, rows)]
 
 
 KINDS: dict[str, Callable[[Document], list[Table]]] = {
@@ -148,6 +204,8 @@ KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "stages": stages,
     "loading": loading,
     "duel": duel,
+    "overload": overload,
+    "training": training,
 }
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 
-# Of glibc's malloc.h. Crops and small photos are smaller than _LARGE, what else is decoded is larger. _TOP is what
-# several of the former take: it may stay free at the end of the heap.
+# Of glibc's malloc.h. Files, and photos decoded as far as faces are searched for, are smaller than _LARGE; photos
+# decoded whole are larger. _TOP, several of the former, may stay free at the end of the heap.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE, _TOP = 1_000_000, 8_000_000
+_LARGE, _TOP = 2_500_000, 24_000_000
 
 
 def cores(cgroups: Path = CGROUPS) -> int:
@@ -36,10 +36,10 @@ def keep_memory_flat() -> None:
     """Have glibc give large blocks back when they are freed, and all threads share one heap.
 
     Left alone it raises its limit for blocks of their own to the size of the largest photo that was freed, and every
-    thread gets a heap: decoded photos then leave holes that nobody else fits into. Two heaps already hold 40 MB more
-    than one, which is no slower: the work is in few large blocks. With that limit fixed it would give the end of the
-    heap back after each request and take it again for the next one, page by page: a fifth of the time of a cheap
-    request. An operator's own MALLOC_* variables count more.
+    thread gets a heap: decoded photos then leave holes that nobody else fits into. In one heap they are filled again,
+    and so it may hold all but the largest: a block of its own is taken from the system page by page, every time. With
+    its limits fixed glibc would do the same to the end of the heap after each request. docs/performance.md has the
+    figures. An operator's own MALLOC_* variables count more.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return

@@ -111,12 +111,34 @@ def test_the_stages_of_a_request_have_their_table():
 
 def test_turns_are_compared_in_pairs():
     """A machine that halves its speed between two turns, of both, leaves the ratio as it is; the closest counts."""
-    met = {"workload": "photo", "server": "mosec", "setting": "lanes"}
+    met = {"workload": "photo", "service": "likeness", "server": "mosec", "setting": "lanes"}
     cells = [{**met, "clients": 8, "ours": [[22, 22], [11, 11]], "theirs": [[20, 20], [10, 10]]}]
     cells.append({**met, "server": "ray", "clients": 8, "ours": [[22, 22]] * 2, "theirs": [[2, 2]] * 2})
     goals, table = report.tables(document("duel", cells=cells, footprints=[]))
     assert goals.rows[0][1:] == [">= 1", "8: 1.100 (1.100-1.100) mosec", "yes"]
     assert table.rows[0] == ["mosec lanes", "1.100 (1.100-1.100)"]
+
+
+def test_overload_is_measured_by_the_peak_beside_it():
+    """Turns of both at half the speed leave the share as it is; what is neither answered nor refused is counted."""
+    peak = [cell("likeness", clients=8, per_second=[20, 20]), cell("likeness", clients=8, per_second=[10, 10])]
+    more = [
+        cell("likeness", load=2.0, per_second=[19, 19], outcomes={"right": 38, "refused": 40}),
+        cell("likeness", load=2.0, per_second=[9.5, 9.5], outcomes={"right": 19, "refused": 59, "failed": 1}),
+    ]
+    measured = {"workload": "photo", "capacity": 20.0, "turns": {"peak": peak, "2": more}}
+    (table,) = report.tables(document("overload", clients=8, workloads=[measured]))
+    assert table.rows[1][1:7] == ["2 x 20.0/s", "14.2", "95.0% (95.0%-95.0%)", "yes", "99", "1 of 157"]
+
+
+def test_training_is_compared_in_turns():
+    """Both rates, their ratio against the goal, that of processor seconds, and both peaks of memory."""
+    rates = {"engine": [19.0, 9.5], "plain": [20.0, 10.0]}
+    case = {"recipe": "ugatit", "settings": {"size": 64}, "rates": rates, "cpu": {"engine": 9.0, "plain": 10.0}}
+    case |= {"memory": {"engine": 5e8, "plain": 4e8}}
+    (table,) = report.tables(document("training", torch="2.13", device="cpu, 1 threads", cases=[case]))
+    row = ["ugatit (size 64)", "14.25", "15.00", "0.950 (0.950-0.950)", "**no**", "0.900", "500", "400"]
+    assert table.rows == [row]
 
 
 def test_the_tables_go_between_the_marks():

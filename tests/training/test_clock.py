@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.engine.clock import Growth, Size, batch_at, due, half_cosine, linear_decay, steps_down
+from training.engine.clock import Growth, Size, due, half_cosine, linear_decay, steps_down
 
 
 def test_something_is_due_when_its_interval_is_passed() -> None:
@@ -30,8 +30,3 @@ def test_growth_is_a_function_of_images() -> None:
     assert growth.at(150) == growth.at(249) == Size(8, 1)
     assert growth.at(250).resolution == 16 and growth.at(300) == growth.at(10**9) == Size(16, 1)
     assert growth.arrivals == (100, 250)
-
-
-def test_a_resolution_without_a_batch_has_the_one_below() -> None:
-    """PGGAN's table names only some."""
-    assert [batch_at({4: 128, 32: 64}, resolution) for resolution in (4, 16, 32, 64)] == [128, 128, 64, 64]

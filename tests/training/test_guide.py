@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from tests.processes import serving
-from tests.training.test_recipes import TOY
+from tests.training.recipes import test_ugatit
 
+TOY = {each.name: each.settings for each in (test_ugatit.TestUgatit,)}
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "tests" / "assets"
 PAGE = (ROOT / "docs" / "training.md").read_text()

@@ -5,7 +5,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.normalisation import LayerInstanceNorm, ada_lin, clamp_rho, instance_norm, layer_norm, lin
+from training.networks.normalisation import (
+    LayerInstanceNorm,
+    ada_in,
+    ada_lin,
+    clamp_shares,
+    instance_norm,
+    layer_norm,
+    lin,
+    soft_ada_lin,
+)
+from training.networks.sphereface import parameter_count
 
 X = torch.randn(2, 5, 7, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
 
@@ -48,10 +58,49 @@ def test_a_flat_picture_has_finite_gradients() -> None:
     assert torch.isfinite(x.grad).all()
 
 
+def test_adain_is_an_instance_norm_with_a_code() -> None:
+    """Gain and shift are a linear layer's each; every image has its own."""
+    norm, code = ada_in(5, code=3), torch.randn(2, 3)
+    gain, shift = norm.affine.gain(code), norm.affine.shift(code)
+    wanted = gain[:, :, None, None] * functional.instance_norm(X) + shift[:, :, None, None]
+    assert torch.allclose(norm(X, code), wanted, atol=1e-5)
+
+
+def test_soft_adalin_goes_from_the_style_to_the_content() -> None:
+    """At shares of 0, which it begins with, it is AdaLIN by the style; at 1 by the content; half-way half of both."""
+    norm, plain = soft_ada_lin(5), ada_lin(5)
+    content, style = torch.randn(2, 5), torch.randn(2, 5)
+    affine = norm.affine
+    of_style = affine.style(style)
+    of_content = (affine.content_gain(content), affine.content_shift(content))
+    for share in (0.0, 0.5, 1.0):
+        wanted = plain(X, *(left.lerp(right, share) for left, right in zip(of_style, of_content, strict=True)))
+        assert torch.allclose(norm(X, content, style), wanted, atol=1e-5)
+        for each in (affine.gain_share, affine.shift_share):
+            each.data.fill_(share + 0.5)
+
+
+def test_soft_adalin_has_the_published_size() -> None:
+    """Photo2Cartoon's: six linear layers of 128 channels, two shares and rho."""
+    assert parameter_count(soft_ada_lin(128)) == 6 * (128 * 128 + 128) + 3 * 128
+
+
+def test_there_are_no_running_statistics() -> None:
+    """Every image is normalised by itself, in training and after it: nothing that only training knows is exported."""
+    for norm, given in ((instance_norm(5, own=True), ()), (lin(5), ()), (soft_ada_lin(5), (torch.ones(2, 5),) * 2)):
+        trained = norm(X, *given)
+        assert torch.equal(norm.eval()(X, *given), trained)
+        assert torch.allclose(norm(X[:1], *(each[:1] for each in given)), trained[:1], atol=1e-6)
+        assert norm.state_dict().keys() == dict(norm.named_parameters()).keys()
+
+
 def test_shares_are_clamped_where_they_are_learnt() -> None:
-    """A generator's after each step; what is fixed is no parameter."""
-    network = nn.Sequential(ada_lin(3), instance_norm(3))
-    network[0].rho.data.copy_(torch.tensor([-0.5, 0.5, 4.0]))
-    clamp_rho({"generator": network})
-    assert network[0].rho.tolist() == [0, 0.5, 1]
-    assert [name for name, _ in network.named_parameters()] == ["0.rho"]
+    """A generator's after each step, those of statistics and of gains; what is fixed is no parameter."""
+    network = nn.Sequential(ada_lin(3), instance_norm(3), soft_ada_lin(3))
+    beyond = torch.tensor([-0.5, 0.5, 4.0])
+    shares = [network[0].rho, network[2].norm.rho, network[2].affine.gain_share, network[2].affine.shift_share]
+    for share in shares:
+        share.data.copy_(beyond)
+    clamp_shares({"generator": network})
+    assert all(share.tolist() == [0, 0.5, 1] for share in shares)
+    assert [name for name, _ in network[:2].named_parameters()] == ["0.rho"]

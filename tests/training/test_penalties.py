@@ -75,6 +75,14 @@ def test_the_path_length_of_a_linear_generator_is_known() -> None:
     assert torch.allclose(penalty, (expected - mean).square().mean(), atol=1e-5)
 
 
+def test_a_generator_that_ignores_w_has_finite_gradients() -> None:
+    """The path length is then 0, under a root."""
+    image, w = torch.randn(3, 4, 4, requires_grad=True), torch.randn(2, 1, 1, requires_grad=True)
+    penalty, _ = PathLength()(0 * w[:, :, :, None] * image, w, torch.randn(2, 3, 4, 4))
+    penalty.backward()
+    assert torch.isfinite(image.grad).all()
+
+
 def test_a_lazy_regulariser_corrects_its_optimiser() -> None:
     """Rate and memory of 16 / 17 of the plain ones: beta to that power, not times it."""
     optimiser = lazy(0.002, (0.5, 0.99), every=16)([("w", nn.Parameter(torch.zeros(1)))])

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from training.networks.sphereface import parameter_count
-from training.networks.stylegan2 import Discriminator, Fir, Mapping, ModulatedConv, Synthesis, Upsample, spread
+from training.networks.stylegan2 import Discriminator, Mapping, Synthesis, spread
 
 
 @pytest.mark.parametrize(
@@ -23,40 +21,6 @@ def test_the_networks_have_the_published_sizes(
         found = parameter_count(Mapping()) + parameter_count(Synthesis(size, base))
         assert found / 1e6 == pytest.approx(generator, abs=exact)
         assert parameter_count(Discriminator(size, base)) / 1e6 == pytest.approx(discriminator, abs=exact)
-
-
-def fused(conv: ModulatedConv, x: Tensor, w: Tensor) -> Tensor:
-    """The paper's form: weights of each image's own, eq. 1 to 3."""
-    style = conv.style(w)
-    weight = (conv.weight * conv.scale)[None] * style[:, None, :, None, None]
-    if conv.demodulate:
-        weight = weight * (weight.square().sum((2, 3, 4), keepdim=True) + 1e-8).rsqrt()
-    rows = []
-    for image, own in zip(x, weight, strict=True):
-        if conv.blur is None:
-            rows.append(functional.conv2d(image[None], own, padding=conv.size // 2))
-        else:
-            rows.append(conv.blur(functional.conv_transpose2d(image[None], own.transpose(0, 1), stride=2)))
-    return torch.cat(rows)
-
-
-@pytest.mark.parametrize("up", [False, True])
-@pytest.mark.parametrize("demodulate", [False, True])
-def test_scaled_activations_are_scaled_weights(up: bool, demodulate: bool) -> None:
-    """For every image its own style."""
-    conv = ModulatedConv(6, 5, 3, 8, demodulate=demodulate, up=up)
-    x, w = torch.randn(3, 6, 8, 8), torch.randn(3, 8)
-    assert torch.allclose(conv(x, w), fused(conv, x, w), atol=1e-5)
-
-
-def test_filters_keep_the_brightness() -> None:
-    """Of a flat picture, away from its edges; and they are bilinear there."""
-    flat = torch.ones(1, 2, 8, 8)
-    assert torch.allclose(Upsample()(flat)[:, :, 2:-2, 2:-2], torch.ones(1, 2, 12, 12))
-    assert torch.allclose(Fir((2, 1))(flat)[:, :, 2:-2, 2:-2], torch.ones(1, 2, 4, 4))
-    x = torch.randn(1, 2, 8, 8)
-    bilinear = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    assert torch.allclose(Upsample()(x)[:, :, 1:-1, 1:-1], bilinear[:, :, 1:-1, 1:-1], atol=1e-6)
 
 
 def test_shapes_and_the_sharing_of_vectors() -> None:

@@ -3,14 +3,15 @@
 import torch
 
 from training.networks.sphereface import parameter_count
-from training.networks.ugatit import ClassActivation, Discriminator, Generator
+from training.networks.ugatit import Generator, discriminator
 
 
 def test_the_networks_have_the_published_sizes() -> None:
-    """Parameters of the light generator and of both discriminators, as the authors' version has them."""
+    """Parameters of the light generator and of both views of the discriminator, as the authors' version has them."""
     assert parameter_count(Generator()) == 10_589_888
-    assert parameter_count(Discriminator(5)) == 3_290_560
-    assert parameter_count(Discriminator(7)) == 53_130_176
+    with torch.device("meta"):
+        views = discriminator().views
+    assert {name: parameter_count(view) for name, view in views.items()} == {"local": 3_290_560, "global": 53_130_176}
 
 
 def test_shapes_are_the_papers() -> None:
@@ -18,31 +19,10 @@ def test_shapes_are_the_papers() -> None:
     with torch.no_grad():
         picture, logits = Generator(width=4)(torch.zeros(2, 3, 36, 44))
         assert picture.shape == (2, 3, 36, 44) and logits.shape == (2, 2) and picture.abs().max() <= 1
-        for layers, side in ((5, 30), (7, 6)):
-            patches, logits = Discriminator(layers, width=4)(torch.zeros(1, 3, 256, 256))
-            assert patches.shape == (1, 1, side, side) and logits.shape == (1, 2)
-
-
-def test_attention_weighs_channels_by_what_they_tell() -> None:
-    """A channel that the classifiers do not look at goes nowhere."""
-    attention = ClassActivation(3)
-    with torch.no_grad():
-        attention.mean.weight[0, 1] = attention.maximum.weight[0, 1] = 0
-    x = torch.randn(1, 3, 4, 4)
-    changed = x.clone()
-    changed[:, 1] = 9
-    for before, after in zip(attention(x), attention(changed), strict=True):
-        assert torch.equal(before, after)
-
-
-def test_spectral_norm_holds_still_in_inference() -> None:
-    """The same picture gives the same logits twice, and weights have a largest singular value near 1 in training."""
-    network = Discriminator(5, width=8)
-    pictures = torch.randn(2, 3, 64, 64)
-    for _ in range(30):
-        network(pictures)
-    weight = network.trunk[0].weight
-    assert abs(torch.linalg.matrix_norm(weight.flatten(1), 2).item() - 1) < 0.05
-    network.eval()
-    with torch.no_grad():
-        assert torch.equal(network(pictures)[0], network(pictures)[0])
+        judged = discriminator(width=4)(torch.zeros(1, 3, 256, 256))
+    assert {name: tuple(each.shape) for name, each in judged.items()} == {
+        "local_attention": (1, 2),
+        "local_patch": (1, 1, 30, 30),
+        "global_attention": (1, 2),
+        "global_patch": (1, 1, 6, 6),
+    }

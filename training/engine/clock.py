@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 Schedule = Callable[[int], float]
@@ -78,9 +78,3 @@ class Growth:
         """Images after which each further resolution begins."""
         count = int(math.log2(self.end // self.start))
         return tuple(self.hold + number * (self.fade + self.hold) for number in range(count))
-
-
-def batch_at(sizes: Mapping[int, int], resolution: int) -> int:
-    """The batch for a resolution: that of the largest one in `sizes` that is not larger."""
-    return sizes[max(each for each in sizes if each <= resolution)]
-

@@ -103,10 +103,5 @@ def sgd(rate: float, momentum: float = 0.9, *, decay: float = 0.0) -> Optimiser:
     return _named(lambda parameters: torch.optim.SGD(parameters, rate, momentum, weight_decay=decay))
 
 
-def rmsprop(rate: float, alpha: float = 0.99) -> Optimiser:
-    """RMSProp without momentum (WGAN)."""
-    return _named(lambda parameters: torch.optim.RMSprop(parameters, rate, alpha))
-
-
 def _named(make: Callable[[list[nn.Parameter]], Optimizer]) -> Optimiser:
     return lambda named: make([parameter for _, parameter in named])

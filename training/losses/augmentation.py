@@ -23,7 +23,7 @@ def augmented(pictures: Tensor, random: Random, share: float = 1.0) -> Tensor:
 
 def coloured(pictures: Tensor, random: Random, share: float = 1.0) -> Tensor:
     """Brightness +- 0.5, saturation times 0..2, contrast times 0.5..1.5."""
-    brightness, saturation, contrast = (_amount(random, share) for _ in range(3))
+    brightness, saturation, contrast = (_amount(random, share).to(pictures.dtype) for _ in range(3))
     x = pictures + (brightness - 0.5)
     grey = x.mean(1, keepdim=True)
     x = grey + 2 * saturation * (x - grey)

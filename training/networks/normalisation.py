@@ -1,14 +1,13 @@
 """One normalisation with two mixtures: of statistics (instance, layer, or between), and of whose gain and shift.
 
-| name      | share of the instance's statistics | gain and shift  |
-|-----------|------------------------------------|-----------------|
-| IN        | 1                                  | none or own     |
-| LN        | 0                                  | own             |
-| AdaIN     | 1                                  | given           |
-| LIN       | learnt, from 0                     | own             |
-| AdaLIN    | learnt, from 0.9                   | given           |
-
-Soft-AdaLIN (Photo2Cartoon) is AdaLIN whose gain and shift are mixed by `SoftAffine`.
+| name        | share of the instance's statistics | gain and shift                               |
+|-------------|------------------------------------|----------------------------------------------|
+| IN          | 1                                  | none or own                                  |
+| LN          | 0                                  | own                                          |
+| LIN         | learnt, from 0                     | own                                          |
+| AdaIN       | 1                                  | of a code, by `Affine`                       |
+| AdaLIN      | learnt, from 0.9                   | given                                        |
+| Soft-AdaLIN | learnt, from 0.9                   | of the content and a style, by `SoftAffine`  |
 """
 
 from __future__ import annotations
@@ -93,9 +92,67 @@ def ada_lin(channels: int, rho: float = 0.9) -> LayerInstanceNorm:
     return LayerInstanceNorm(channels, rho=rho, learnt=True, own=False, unbiased=True)
 
 
-def clamp_rho(networks: Mapping[str, nn.Module]) -> None:
+class Affine(nn.Module):
+    """A code [B, D] -> gain and shift [B, C], by a linear layer each."""
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__()
+        self.gain, self.shift = nn.Linear(code, channels), nn.Linear(code, channels)
+
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        return self.gain(code), self.shift(code)
+
+
+class SoftAffine(nn.Module):
+    """Codes of the content and of the style [B, C] -> gain and shift [B, C]: the style's at first, then more of both.
+
+    Photo2Cartoon: what the photo's features have of colour and texture comes through. Each channel learns its shares.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.style = Affine(channels, channels)
+        self.content_gain, self.content_shift = (
+            nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)) for _ in range(2)
+        )
+        self.gain_share, self.shift_share = (nn.Parameter(torch.zeros(channels)) for _ in range(2))
+
+    def forward(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        gain, shift = self.style(style)
+        gain = gain + self.gain_share * (self.content_gain(content) - gain)
+        return gain, shift + self.shift_share * (self.content_shift(content) - shift)
+
+
+class Adaptive(nn.Module):
+    """A normalisation of x [B, C, H, W] with what makes gain and shift of the codes that are given with x."""
+
+    def __init__(self, norm: LayerInstanceNorm, affine: Affine | SoftAffine) -> None:
+        super().__init__()
+        self.norm, self.affine = norm, affine
+
+    def forward(self, x: Tensor, *codes: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(x, *self.affine(*codes))
+        return normalised
+
+
+def ada_in(channels: int, code: int) -> Adaptive:
+    """AdaIN (Huang & Belongie 2017) by a code [B, `code`]."""
+    return Adaptive(instance_norm(channels), Affine(code, channels))
+
+
+def soft_ada_lin(channels: int) -> Adaptive:
+    """Soft-AdaLIN by a code of the content and one of the style, both [B, `channels`]."""
+    return Adaptive(ada_lin(channels), SoftAffine(channels))
+
+
+def clamp_shares(networks: Mapping[str, nn.Module]) -> None:
     """Every learnt share into 0..1, as after each step of a generator: unbounded it drifts to 4 in late layers."""
     for network in networks.values():
         for module in network.modules():
+            shares: tuple[Tensor, ...] = ()
             if isinstance(module, LayerInstanceNorm) and isinstance(module.rho, nn.Parameter):
-                module.rho.data.clamp_(0, 1)
+                shares = (module.rho,)
+            elif isinstance(module, SoftAffine):
+                shares = (module.gain_share, module.shift_share)
+            for share in shares:
+                share.data.clamp_(0, 1)

@@ -1,8 +1,4 @@
-"""StyleGAN2's networks (Karras et al. 2020), written so that they export.
-
-The paper scales each image's weights; here the style scales what goes into a convolution whose weights are constant,
-and one product what comes out, which is the same and knows nothing of batches.
-"""
+"""StyleGAN2's networks (Karras et al. 2020), written so that they export."""
 
 from __future__ import annotations
 
@@ -11,41 +7,21 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from training.networks.equalised import GAIN, EqualConv, EqualLinear, activated
+from training.networks.modulated import ModulatedConv
 from training.networks.pixels import pixels
+from training.networks.resampling import Upsample
 
-SLOPE, GAIN = 0.2, math.sqrt(2)
 EPSILON = 1e-8
 MOST = 512
 MEMORY = 0.995
 """Of the mean of w, a step."""
-_FIR = (1.0, 3.0, 3.0, 1.0)
 
 
 def width(resolution: int, base: int, most: int = MOST) -> int:
     """Channels at a resolution; `base` is 16384 times the paper's channel multiplier (2 in its configuration F)."""
     return min(base // resolution, most)
-
-
-def activated(x: Tensor, bias: Tensor) -> Tensor:
-    """Leaky ReLU of x [B, C, ...] plus a bias [C], its variance kept."""
-    return GAIN * functional.leaky_relu(x + bias.view(1, -1, *[1] * (x.ndim - 2)), SLOPE)
-
-
-class EqualLinear(nn.Module):
-    """A linear layer whose weights are of variance 1 and scaled at run time, so that all learn at one rate."""
-
-    def __init__(self, before: int, after: int, *, bias: float = 0.0, rate: float = 1.0, active: bool = False) -> None:
-        """`rate` multiplies the learning rate."""
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(after, before) / rate)
-        self.bias = nn.Parameter(torch.full((after,), bias / rate))
-        self.scale, self.rate, self.active = rate / math.sqrt(before), rate, active
-
-    def forward(self, x: Tensor) -> Tensor:
-        y, bias = functional.linear(x, self.weight * self.scale), self.bias * self.rate
-        return activated(y, bias) if self.active else y + bias
 
 
 class Mapping(nn.Module):
@@ -63,61 +39,6 @@ class Mapping(nn.Module):
         if self.training:
             self.mean.lerp_(w.detach().float().mean(0), 1 - MEMORY)
         return w
-
-
-class Fir(nn.Module):
-    """The filter [1, 3, 3, 1] in both directions; `edges` is how many zeros go before and after, `gain` a factor."""
-
-    taps: Tensor
-
-    def __init__(self, edges: tuple[int, int], gain: float = 1.0) -> None:
-        super().__init__()
-        taps = torch.tensor(_FIR)
-        square = torch.outer(taps, taps)
-        self.register_buffer("taps", (gain * square / square.sum())[None, None], persistent=False)
-        self.edges = (*edges, *edges)
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        weight = self.taps.to(x.dtype).expand(channels, 1, -1, -1)
-        return functional.conv2d(functional.pad(x, self.edges), weight, groups=channels)
-
-
-class Upsample(nn.Module):
-    """Twice the size: zeros in between, then the filter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fir = Fir((2, 1), gain=4.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, channels, height, length = x.shape
-        spread = functional.pad(x[:, :, :, None, :, None], (0, 1, 0, 0, 0, 1))
-        return self.fir(spread.reshape(batch, channels, 2 * height, 2 * length))
-
-
-class ModulatedConv(nn.Module):
-    """x [B, C, H, W] and w [B, D] -> [B, C', H, W], or twice as large with `up`."""
-
-    def __init__(self, before: int, after: int, size: int, style: int, *, demodulate: bool = True, up: bool = False):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(after, before, size, size))
-        self.style = EqualLinear(style, before, bias=1.0)
-        self.scale = 1 / math.sqrt(before * size * size)
-        self.demodulate, self.size = demodulate, size
-        self.blur = Fir((1, 1), gain=4.0) if up else None
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style, weight = self.style(w), self.weight * self.scale
-        x = x * style[:, :, None, None].to(x.dtype)
-        if self.blur is None:
-            y = functional.conv2d(x, weight, padding=self.size // 2)
-        else:
-            y = self.blur(functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        if not self.demodulate:
-            return y
-        norm = style.float().square() @ weight.float().square().sum((2, 3)).T
-        return y * (norm + EPSILON).rsqrt()[:, :, None, None].to(y.dtype)
 
 
 class StyledConv(nn.Module):
@@ -183,25 +104,6 @@ class Synthesis(nn.Module):
             x = conv(x, w[:, place + 1], noises[place + 1])
             picture = rgb(x, w[:, place + 2], picture)
         return picture
-
-
-class EqualConv(nn.Module):
-    """A convolution scaled at run time, behind a blur where it halves the size; with bias and activation or neither."""
-
-    def __init__(self, before: int, after: int, size: int, *, down: bool = False, active: bool = True) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(after, before, size, size))
-        self.bias = nn.Parameter(torch.zeros(after)) if active else None
-        self.scale = 1 / math.sqrt(before * size * size)
-        edge = (size + 1) // 2
-        self.blur = Fir((edge, edge)) if down else None
-        self.edge = 0 if down else size // 2
-
-    def forward(self, x: Tensor) -> Tensor:
-        stride = 1 if self.blur is None else 2
-        x = x if self.blur is None else self.blur(x)
-        y = functional.conv2d(x, (self.weight * self.scale).to(x.dtype), stride=stride, padding=self.edge)
-        return y if self.bias is None else activated(y, self.bias.to(y.dtype))
 
 
 class DownBlock(nn.Module):

@@ -38,14 +38,13 @@ from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
 from training.losses.adversarial import REAL_SIGN, SYMPTOMS, least_squares, real_sign
 from training.metrics.monitor import Sample, distances_in_loop
-from training.networks.normalisation import clamp_rho
+from training.networks.normalisation import clamp_shares
 from training.networks.pixels import PixelTranslator, picture, pixels
-from training.networks.ugatit import Discriminator, Generator
+from training.networks.ugatit import Generator, discriminator
 
 DOMAINS = ("photo", "drawing")
 GENERATORS = ("photo_to_drawing", "drawing_to_photo")
-DISCRIMINATORS = tuple(f"{kind}_{domain}" for domain in DOMAINS for kind in ("local", "global"))
-LAYERS = {"local": 5, "global": 7}
+DISCRIMINATORS = tuple(f"{domain}_discriminator" for domain in DOMAINS)
 OBJECTIVE = least_squares()
 
 
@@ -69,7 +68,7 @@ class Config(Plan):
 
 
 class Recipe(engine.Recipe):
-    """Two generators and four discriminators."""
+    """Two generators, and two discriminators of two views each."""
 
     Config = Config
     averaged = ("photo_to_drawing",)
@@ -79,12 +78,7 @@ class Recipe(engine.Recipe):
     def networks(self) -> dict[str, nn.Module]:
         knobs = self.config
         generators = {name: Generator(knobs.width, knobs.blocks) for name in GENERATORS}
-        judges = {
-            f"{kind}_{domain}": Discriminator(LAYERS[kind], knobs.discriminator_width)
-            for domain in DOMAINS
-            for kind in LAYERS
-        }
-        return {**generators, **judges}
+        return {**generators, **{name: discriminator(knobs.discriminator_width) for name in DISCRIMINATORS}}
 
     def phases(self) -> Sequence[Phase]:
         knobs = self.config
@@ -104,7 +98,7 @@ class Recipe(engine.Recipe):
                 loss=self.generator_loss,
                 optimiser=learn,
                 schedule=fade,
-                after=clamp_rho,
+                after=clamp_shares,
             ),
         )
 
@@ -114,13 +108,13 @@ class Recipe(engine.Recipe):
         for source, target in (DOMAINS, DOMAINS[::-1]):
             with torch.no_grad():
                 made, _ = step.networks[f"{source}_to_{target}"](_pictures(step, source))
-            for kind in LAYERS:
-                judge = step.networks[f"{kind}_{target}"]
-                real, fake = judge(_pictures(step, target)), judge(made)
+            judge = step.networks[f"{target}_discriminator"]
+            real, fake = judge(_pictures(step, target)), judge(made)
+            for name, logits in real.items():
                 # The paper's squares are not halved.
-                losses = [2 * OBJECTIVE.discriminator(*logits) for logits in zip(real, fake, strict=True)]
-                terms[f"{kind}_{target}"] = self.config.adversarial * (losses[0] + losses[1])
-            step.note(REAL_SIGN, real_sign(real[0] - 0.5))
+                loss = 2 * OBJECTIVE.discriminator(logits, fake[name])
+                terms[f"{name}_{target}"] = self.config.adversarial * loss
+            step.note(REAL_SIGN, real_sign(real["global_patch"] - 0.5))
         return terms
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:
@@ -131,8 +125,8 @@ class Recipe(engine.Recipe):
             original, other = _pictures(step, source), _pictures(step, target)
             made, logits = there(original)
             same, other_logits = there(other)
-            judged = [step.networks[f"{kind}_{target}"](made) for kind in LAYERS]
-            deceived = sum(2 * OBJECTIVE.deceive(logits) for pair in judged for logits in pair)
+            judged = step.networks[f"{target}_discriminator"](made)
+            deceived = sum(2 * OBJECTIVE.deceive(logits) for logits in judged.values())
             terms[f"adversarial_{target}"] = knobs.adversarial * deceived
             terms[f"cycle_{source}"] = knobs.cycle * (back(made)[0] - original).abs().mean()
             terms[f"identity_{target}"] = knobs.identity * (same - other).abs().mean()

@@ -1,0 +1,68 @@
+"""What every recipe does on toy size. The test of a recipe is a subclass with its name and its toy settings."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from export.parity import open_session
+from training.engine.run import FACTS, KEPT, LATEST, Run
+from training.engine.session import Session, publish_run
+
+
+class Conformance:
+    """Tests of one recipe."""
+
+    name: ClassVar[str]
+    settings: ClassVar[Mapping[str, str]]
+    """`images` is a multiple of two batches."""
+
+    def test_it_resumes_exactly(self, run: Path, pack: Path, tmp_path: Path) -> None:
+        """What goes on from half of a run ends as the run did, bit by bit."""
+        broken = tmp_path / "run"
+        broken.mkdir()
+        half = min((run / KEPT).iterdir())
+        shutil.copy(half, broken / LATEST)
+        shutil.copy(run / FACTS, broken / FACTS)
+        assert Session(self.name, self.settings, broken, device="cpu").train(pack)
+        (whole, end), (resumed, same) = (Run(each).state(self.name) for each in (run, broken))
+        assert end == same and int(half.stem) < end["images"]
+        assert whole.keys() == resumed.keys() and all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+    def test_it_tells_and_shows(self, run: Path) -> None:
+        """Every figure of its journal is finite, and its last sheet is a picture of several."""
+        lines = [json.loads(line) for line in (run / "figures.jsonl").read_text().splitlines()]
+        assert lines and all(np.isfinite(value) for line in lines for value in line.values())
+        with Image.open(max((run / "sheets").iterdir())) as sheet:
+            assert min(sheet.size) >= 2 * int(self.settings["size"])
+
+    def test_it_is_exported(self, run: Path, tmp_path: Path) -> None:
+        """ONNX Runtime agrees with the averages, which is what export checks, and the file draws."""
+        to = tmp_path / "models" / self.name / "1"
+        assert "deviations" in publish_run(run, to)
+        session = open_session((to / "model.onnx").read_bytes())
+        feed = {
+            port.name: np.zeros((2, *port.shape[1:]), np.uint8 if "uint8" in port.type else np.float32)
+            for port in session.get_inputs()
+        }
+        assert session.run(None, feed)[0].dtype == np.uint8
+
+    def test_it_measures_itself(self, run: Path, pack: Path, tmp_path: Path) -> None:
+        """By its distance from the data when it is asked to, and learns as if it had not been."""
+        settings = {**self.settings, "measure": self.settings["images"], "measured": "4"}
+        assert Session(self.name, settings, tmp_path, device="cpu").train(pack)
+        (measured, _), (other, _) = (Run(each).state(self.name) for each in (tmp_path, run))
+        assert all(torch.equal(measured[key], other[key]) for key in other)
+        figures = json.loads((tmp_path / "figures.jsonl").read_text().splitlines()[-1])
+        assert np.isfinite(figures["kid@dlib"]) and 0 <= figures["1nn@dlib"] <= 1
+        assert "kid@dlib" not in (run / "figures.jsonl").read_text()
+
+    def test_a_rehearsal_leaves_nothing(self, pack: Path, tmp_path: Path) -> None:
+        """One step, in words."""
+        told = Session(self.name, self.settings, tmp_path / "run", device="cpu").rehearse(pack)
+        assert "parameters" in told and not (tmp_path / "run").exists()

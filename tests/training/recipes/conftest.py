@@ -1,0 +1,34 @@
+"""A pack of two domains, and the toy run of the recipe that a class tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data.pack import Example, write
+from training.engine.session import Session
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Disks on grey, of another colour in each domain."""
+    path = tmp_path_factory.mktemp("data") / "toy.pack"
+    y, x = np.mgrid[:64, :64]
+
+    def disk(domain: str, radius: int) -> Example:
+        image = np.full((64, 64, 3), 128, np.uint8)
+        image[(x - 32) ** 2 + (y - 32) ** 2 < radius**2] = (200, 60, 60) if domain == "photo" else (60, 60, 200)
+        return Example(image, {"domain": domain})
+
+    write(path, [disk(domain, radius) for domain in ("photo", "drawing") for radius in range(12, 28, 2)])
+    return path
+
+
+@pytest.fixture(scope="class")
+def run(request: pytest.FixtureRequest, pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the recipe's toy run, at its end, with a checkpoint kept at half of it."""
+    folder = tmp_path_factory.mktemp(request.cls.name) / "run"
+    half = str(int(request.cls.settings["images"]) // 2)
+    settings = {**request.cls.settings, "checkpoint": half, "keep": half}
+    assert Session(request.cls.name, settings, folder, device="cpu").train(pack)
+    return folder
