@@ -5,21 +5,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from export.alignment import SPHEREFACE, cut, similarity
 from training.data import set_aside
 from training.data.pack import Pack
+from training.data.pictures import read
+from training.data.portraits import Landmarker, five_points
 from training.data.recognition import (
     FRAME,
     MARGIN,
     Faces,
     detector_box,
     gather,
+    main,
     photos,
     see,
     without_doubles,
 )
 
+ASSETS = Path(__file__).parents[1] / "assets"
 needs_data = pytest.mark.skipif("LIKENESS_DATA" not in os.environ, reason="LIKENESS_DATA is not set")
 
 
@@ -75,6 +81,45 @@ def test_doubles_of_people_set_aside_are_not_learnt_from():
     numbers = [str(row) for row in range(24)]
     kept = without_doubles(faces_of(np.zeros((24, 1, 1, 3), np.uint8), descriptors, numbers, splits))
     assert kept.persons.tolist() == [number for number in numbers if number != "5"]
+
+
+def test_a_data_folder_is_packed_by_one_command(tmp_path):
+    """Seven sets of one photo or two: who is set aside, from where it is, and no double of anyone set aside."""
+    names = ("person1-neutral", "person1-smiling", "person2-neutral")
+    neutral, smiling, other = (ASSETS / f"{name}.jpg" for name in names)
+    landmarker = Landmarker()
+    aside = min(set_aside.ids("congress256"))
+    stranger = next(str(number) for number in range(10**6) if str(number) not in set_aside.ids("faces_id"))
+    five = [f"{point}_{axis}" for point in ("re", "le", "n", "rm", "lm") for axis in "xy"]
+    numbered, many = ([f"{axis}{number}" for number in range(count) for axis in "xy"] for count in (5, 68))
+    sets = [
+        ("train-research/faces-id", "index.csv", "img", numbered, [("a.jpg", other, {"identity": stranger})]),
+        ("train-research/landmarks68", "landmarks68.csv", ".", many, [("b.jpg", other, {"person": "nobody"})]),
+        ("train-research/celeba256-attr", "labels.csv", "img", [], [("c.jpg", other, {})]),
+        ("train-research/photo128", "index.csv", "img", five, [("d.jpg", smiling, {})]),
+        ("train-clean/congress256", "index.csv", "img", five, [(f"{aside}.webp", neutral, {})]),
+        ("train-clean/ukparl120x160", "index.csv", "img", five, [("e.jpg", other, {})]),
+        ("tests/london256", "index.csv", "img", five, [("f.jpg", neutral, {"person": "2"})]),
+    ]
+    for folder, index, pictures, columns, rows in sets:
+        (tmp_path / folder / pictures).mkdir(parents=True, exist_ok=True)
+        with (tmp_path / folder / index).open("w", newline="") as file:
+            table = csv.DictWriter(file, ["file", *rows[0][2], *columns])
+            table.writeheader()
+            for name, source, known in rows:
+                landmarks = landmarker(read(source))
+                values = landmarks if len(columns) == 136 else five_points(landmarks)
+                table.writerow({"file": name, **known, **dict(zip(columns, values.ravel(), strict=False))})
+                (tmp_path / folder / pictures / name).write_bytes(source.read_bytes())
+    app = typer.Typer()
+    app.command()(main)
+    told = CliRunner().invoke(app, [str(tmp_path / "faces.pack"), "--data", str(tmp_path)])
+    assert "6 faces; 1 left out" in told.output, told.output
+    faces = Faces.of(Pack(tmp_path / "faces.pack"))
+    assert faces.persons.tolist() == [f"faces-id/{stranger}", "landmarks68/nobody", "", "", "", "london256/2"]
+    assert faces.splits.tolist() == ["train", "train", "train", "test", "train", "check"]
+    assert faces.sources[3] == "congress256 (US government works, mostly)" and faces.descriptors.shape == (6, 128)
+    assert np.abs(faces.points - np.float32(FRAME.points)).max() < 8
 
 
 @needs_data

@@ -3,7 +3,7 @@
     LIKENESS_DATA=... python -m training.data.recognition FACES.pack
 
 walks every photo set that comes with, or gets, five points, cuts each face to the SphereFace frame (with a margin, for
-the jitter of training) and asks dlib's recogniser, the teacher, for its descriptor. Ten minutes on one core.
+the jitter of training) and asks dlib's recogniser, the teacher, for its descriptor. Half an hour or more on one core.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import typer
 
 from export.alignment import SPHEREFACE, Template, apply, cut, similarity
+from training.console import told, watched
 from training.data import dlib_networks, set_aside
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
@@ -282,10 +283,11 @@ def main(
     data: Annotated[Path, typer.Option(envvar="LIKENESS_DATA", help="the data folder")],
 ) -> None:
     """Pack all photos that the bundled encoder learns from and is judged by."""
-    faces = gather(see(photos(data)))
-    kept = without_doubles(faces)
-    kept.save(packed)
-    typer.echo(f"{len(kept)} faces; {len(faces) - len(kept)} left out, as doubles of people set aside")
+    with told():
+        faces = gather(see(watched(list(photos(data)), "describing")))
+        kept = without_doubles(faces)
+        kept.save(packed)
+        typer.echo(f"{len(kept)} faces; {len(faces) - len(kept)} left out, as doubles of people set aside")
 
 
 if __name__ == "__main__":

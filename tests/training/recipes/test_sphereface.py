@@ -26,7 +26,7 @@ from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace
 from training.recipes.sphereface import Config, Recipe
 
-ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = Path(__file__).parents[2] / "assets"
 TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
 COLOURS = np.random.default_rng(1).integers(30, 226, (8, 3))
 
