@@ -22,13 +22,14 @@ from service.acceptor import Acceptor
 from service.connection import Connection, Connections
 from service.drain import Drain, install
 from service.errors import Problem
-from service.machine import keep_memory_flat
+from service.machine import keep_memory_flat, trim
 from service.settings import Settings
 
 RELEASE = 3
 """Seconds after `grace` to let go of threads and to send the last traces."""
 
 _OTHER_FILES = 256
+_MINUTE = 600  # ticks
 
 
 class Server(uvicorn.Server):
@@ -104,8 +105,10 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_end)
 
     async def on_tick(self, counter: int) -> bool:
-        """What uvicorn does ten times a second."""
+        """What uvicorn does ten times a second; and once a minute, what was freed in between goes to the system."""
         self._beat()
+        if counter % _MINUTE == 0:
+            await asyncio.to_thread(trim)
         return await super().on_tick(counter)
 
     def begin_drain(self) -> None:

@@ -104,6 +104,22 @@ def test_the_end_waits_for_a_refusal_to_arrive() -> None:
         assert client.answer().code == "draining" and client.closed()
 
 
+def test_once_a_minute_freed_memory_goes_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of uvicorn's ten ticks a second it is one in six hundred."""
+    trims: list[bool] = []
+    monkeypatch.setattr(server_module, "trim", lambda: trims.append(True))
+    with running() as server, server.client() as client:
+        assert client.get("/plain").status == 200
+        trims.clear()
+
+        async def tick() -> None:
+            for counter in range(1, 1801):
+                await server.server.on_tick(counter)
+
+        asyncio.run(tick())
+    assert len(trims) == 3
+
+
 # Signals
 
 
