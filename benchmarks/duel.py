@@ -1,13 +1,15 @@
 """The service and a peer, both alive, in turns of two seconds: a machine whose speed drifts does so to both.
 
     python -m benchmarks.duel
-    python -m benchmarks.duel --workloads noop --ours "likeness x 2" --peers "mosec lanes,fastapi x 2 lanes"
+    python -m benchmarks.duel --ours "likeness x 2" --peers "mosec lanes,fastapi lanes" --clients 2,4,8,32 --into RESULT
 
 Where the work is dear, servers differ by less than the speed of a machine with neighbours does from one half minute to
 the next, and `compare`, which measures a server in one go, cannot tell them apart. Here one rests while the other is
-asked, for as long as it takes to say which is faster.
+asked. Each round starts both anew: the same program may be some per cent faster or slower for the life of a process,
+by how its memory happens to lie.
 """
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -31,10 +33,11 @@ SETTLE = 0.3  # seconds of a turn before what counts
 say = Console(stderr=True, markup=False, highlight=False).print
 
 
-def turns(work: Workload, ours: Running, theirs: Running, clients: int, count: int, seconds: float) -> dict[str, Any]:
+def turns(
+    work: Workload, ours: Running, theirs: Running, clients: int, count: int, seconds: float, draw: random.Random
+) -> dict[str, Any]:
     """Right answers in each second of each turn, of both; who begins a pair of turns is drawn."""
     found: dict[str, list[list[int]]] = {"ours": [], "theirs": []}
-    draw = random.Random(0)
     for _ in range(count):
         pair = [("ours", ours), ("theirs", theirs)]
         draw.shuffle(pair)
@@ -52,7 +55,8 @@ def main(
     ours: Annotated[str, typer.Option(help="label of the service's setting")] = OURS.label,
     peers: Annotated[str, typer.Option(help="labels with commas")] = ",".join(PEERS),
     clients: Annotated[str, typer.Option(help="numbers with commas")] = ",".join(map(str, CLIENTS)),
-    count: Annotated[int, typer.Option(min=2, help="turns of each")] = 12,
+    rounds: Annotated[int, typer.Option(min=2, help="times that both are started")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="turns of each in a round")] = 3,
     seconds: Annotated[float, typer.Option(min=1, help="of a turn")] = 2.0,
     into: Annotated[Path | None, typer.Option(help="the result file; it is gone on with")] = None,
 ) -> None:
@@ -60,17 +64,19 @@ def main(
     place = into or results.FOLDER / f"duel-{commit()}.json"
     ledger = results.Ledger(place, "duel")
     service = next(each for each in SERVERS if each.label == ours)
+    numbers = [int(each) for each in clients.split(",")]
     with repository() as models:
-        for name in workloads.split(","):
-            work = workload(name, models)
-            for peer in (each for each in SERVERS if each.label in peers.split(",")):
-                _meet(ledger, work, service, peer, models, [int(each) for each in clients.split(",")], count, seconds)
+        works = [workload(name, models) for name in workloads.split(",")]
+        met = [each for each in SERVERS if each.label in peers.split(",")]
+        for round_, work, peer in itertools.product(range(rounds), works, met):
+            _meet(ledger, round_, work, service, peer, models, numbers, count, seconds)
     report.show([ledger.document])
     print(json.dumps(ledger.document))
 
 
 def _meet(
     ledger: results.Ledger,
+    round_: int,
     work: Workload,
     service: Server,
     peer: Server,
@@ -81,17 +87,19 @@ def _meet(
 ) -> None:
     """What is not measured yet; a wide peer has no chance in company."""
     wanted = [each for each in clients if each == 1 or peer.setting != "wide"]
-    met = {"workload": work.name, "service": service.label, "server": peer.name, "setting": peer.setting}
+    met = {"round": round_, "workload": work.name, "service": service.label}
+    met |= {"server": peer.name, "setting": peer.setting}
     keys = [{**met, "clients": each} for each in wanted]
     missing = [key for key in keys if ledger.misses(**key)]
     if not missing:
         return
+    draw = random.Random(round_)
     with running(service, work, models) as ours, running(peer, work, models) as theirs:
         for live in (ours, theirs):
             measurement.sent(Load(live.port, live.path, work.exchanges, WARM_UP, 4, settle=0.0), live.tree)
         for key in missing:
-            ledger.add({**key, **turns(work, ours, theirs, key["clients"], count, seconds)})
-            say(f"{work.name}, {key['clients']} clients: {peer.label}")
+            ledger.add({**key, **turns(work, ours, theirs, key["clients"], count, seconds, draw)})
+            say(f"round {round_ + 1}: {work.name}, {key['clients']} clients: {peer.label}")
 
 
 if __name__ == "__main__":

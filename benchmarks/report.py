@@ -106,7 +106,7 @@ def loading(document: Document) -> list[Table]:
 
 def duel(document: Document) -> list[Table]:
     """Whether the goals are met; then the rate of each setting of the service over that of each peer, in turns."""
-    met: list[Document] = document["cells"]
+    met = _over_rounds(document["cells"])
     workloads = dict.fromkeys(cell["workload"] for cell in met)
     goals = [_closest(name, [cell for cell in met if cell["workload"] == name]) for name in workloads]
     pairs = dict.fromkeys((cell["workload"], cell["service"]) for cell in met)
@@ -135,6 +135,17 @@ def overload(document: Document) -> list[Table]:
             rows.append(["", load, answers, share, "yes" if high >= 0.95 else "**no**", *counts, refusal])
     header = ["workload", "asked for", "answers/s", "of the peak", ">= 95 %", "refused", "neither", "refusal p50 ms"]
     return [Table("Overload in turns with the peak, with 95 % interval", header, rows)]
+
+
+def _over_rounds(met: list[Document]) -> list[Document]:
+    """One cell for what was measured in several rounds: each round's seconds, of all its turns."""
+    merged = dict[tuple[str, ...], Document]()
+    for cell in met:
+        key = tuple(cell[name] for name in ("workload", "service", "server", "setting", "clients"))
+        whole = merged.setdefault(key, {**cell, "ours": [], "theirs": []})
+        for side in ("ours", "theirs"):
+            whole[side].append([count for turn in cell[side] for count in turn])
+    return list(merged.values())
 
 
 def _closest(workload: str, met: list[Document]) -> list[str]:

@@ -42,7 +42,7 @@ def write(path: Path, document: Document) -> None:
 class Ledger:
     """The measurements of a run that may be interrupted: each is written down when it is made."""
 
-    KEY = ("round", "workload", "server", "setting", "clients", "load")
+    KEY = ("round", "workload", "service", "server", "setting", "clients", "load")
 
     def __init__(self, path: Path, benchmark: str, **content: Any) -> None:
         """What stands at `path` is gone on with; `content` is of a new one."""

@@ -1,7 +1,7 @@
 """Before and after of many photos in one picture, drawn by a real service: what docs/ shows.
 
-    python -m demo.sheet OUT.jpg PHOTO... [--option style=ink] [--columns 10]
-    python -m demo.sheet OUT.jpg PHOTO --rows style=gouache,wash,ink        (one row per value of an option)
+python -m demo.sheet OUT.jpg PHOTO... [--option style=ink] [--columns 10]
+python -m demo.sheet OUT.jpg PHOTO --rows style=gouache,wash,ink        (one row per value of an option)
 """
 
 from io import BytesIO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -84,6 +85,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if jobs is not None:
             stack.push_async_callback(jobs.close)
         app.state.parts = Parts(engine, registry, pipeline, _bulk(engine, executors, settings, telemetry), jobs)
+        gc.collect()
+        gc.freeze()  # what the service is made of lives as long as it: no collection need look at it again
         telemetry.ready.set(1)
         log.info("ready", models=sorted(each.label for each in registry.served.values()), seconds=_since(started))
         yield

@@ -28,7 +28,8 @@ CPU_BUCKETS = (1, 2, 4)
 GPU_BUCKETS = (1, 2, 4, 8, 16, 32)
 WORTH_BATCHING = 0.97  # a row of a batch must take less than this share of a row in the best smaller one
 PROBES = 3  # rows of the warm-up
-TRIES = 2  # times that all cores may be measured: one moment in which others want them says little
+TRIES = 5  # times that all cores may be measured: a moment in which others want them says little
+PAUSE = 0.1  # seconds between them; for as long may a system keep both threads of a run on one core
 ASSUMED_COST = 0.05  # seconds of a row, until the warm-up has measured them
 # How far outputs of a device may be from those of the CPU in float32.
 MEAN_LEVELS, MAX_LEVELS = 1.0, 8.0
@@ -180,7 +181,8 @@ class OnnxModel:
         """Seconds of one row on all cores; where that is no gain or not the same, the wide session is let go."""
         if self._wide is None:
             return None
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            time.sleep(PAUSE if attempt else 0.0)
             outputs, seconds = self._measured(self._wide, [[probe] for probe in self._probes])
             if not self._same(alone, outputs):
                 break

@@ -84,6 +84,4 @@ def _faces(contract: Contract, options: schemas.GenerateOptions) -> list[Mapping
         raise BadParameter("mixing_seed and crossover come together", fields=["mixing_seed", "crossover"])
     if options.mixing_seed is not None:
         controls.setdefault(MIXED, contract.draw_latent(options.mixing_seed))
-    return [
-        control_values(contract, {LATENT: contract.draw_latent(seed), **controls}, seed) for seed in options.seeds
-    ]
+    return [control_values(contract, {LATENT: contract.draw_latent(seed), **controls}, seed) for seed in options.seeds]

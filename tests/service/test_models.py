@@ -93,6 +93,21 @@ class Told(OnnxModel):
         return [output + self.shift * (wide or size > 1) for output in outputs], self.took[wide, size]
 
 
+def test_a_busy_moment_does_not_cost_a_lone_request_its_cores(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cores are measured again where they were no gain: what else ran meanwhile says nothing of the model."""
+    tries = iter([0.03, 0.02, 0.021, 0.01])
+
+    class Disturbed(OnnxModel):
+        def _measured(self, session, runs):
+            outputs, _ = super()._measured(session, runs)
+            return outputs, 0.02 * len(runs[0]) if session is self._session else next(tries)
+
+    monkeypatch.setattr("service.models.PAUSE", 0.0)
+    model = Disturbed(entry, Settings(threads=2))
+    model.warm_up()
+    assert model.costs.lone == 0.01
+
+
 @pytest.mark.parametrize(
     "took, shift, buckets, widens",
     [

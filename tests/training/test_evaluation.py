@@ -67,9 +67,7 @@ toy (uint8[batch,16,16,3] image, float[batch] strength) => (uint8[batch,16,16,3]
     image_out = Cast<to = 2>(pixels)
 }
 """
-LOOKUP = Contract(
-    "translator", SMALL, (Control("strength", (), 0.0, 1.0, 1.0, "nothing"),), {}, "image", (16, 16, 3)
-)
+LOOKUP = Contract("translator", SMALL, (Control("strength", (), 0.0, 1.0, 1.0, "nothing"),), {}, "image", (16, 16, 3))
 
 
 def run(*arguments: object) -> Result:
@@ -130,7 +128,7 @@ def test_what_is_not_measured_has_its_reason(told: tuple[dict, str, str]) -> Non
 def test_the_page_needs_no_other_file(told: tuple[dict, str, str]) -> None:
     """Pictures are inside; the model's notice and every figure are there, and in the table."""
     _, html, shown = told
-    assert html.count("data:image/jpeg;base64,") >= 20 and "http" not in html and "src=\"data" in html
+    assert html.count("data:image/jpeg;base64,") >= 20 and "http" not in html and 'src="data' in html
     assert "A toy: for tests only." in html and "Before and after" in html and "Strengths" in html
     assert all(name in html and name[:8] in shown for name in told[0]["figures"])
 

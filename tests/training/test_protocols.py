@@ -102,10 +102,7 @@ def test_probes_and_gallery(tmp_path: Path) -> None:
 
 def folds(*people: tuple[str, str]) -> list[Fold]:
     """For two people each: both pairs of one person, both of two."""
-    return [
-        Fold.of([(f"{x}/C00001", f"{y}/P00001") for x in pair for y in pair])
-        for pair in people
-    ]
+    return [Fold.of([(f"{x}/C00001", f"{y}/P00001") for x in pair for y in pair]) for pair in people]
 
 
 def test_people_who_are_axes_are_told_apart() -> None:

@@ -11,9 +11,7 @@ from training.networks.stylegan2 import Discriminator, Mapping, Synthesis, sprea
     ("size", "base", "generator", "discriminator"),
     [(64, 16384, 23.82, 23.41), (64, 32768, 27.03, 26.49), (1024, 32768, 30.370060, 29.012513)],
 )
-def test_the_networks_have_the_published_sizes(
-    size: int, base: int, generator: float, discriminator: float
-) -> None:
+def test_the_networks_have_the_published_sizes(size: int, base: int, generator: float, discriminator: float) -> None:
     """Millions of parameters with a mapping of eight layers; at 1024 pixels to the last one."""
     exact = 5e-7 if size == 1024 else 5e-3
     with torch.device("meta"):

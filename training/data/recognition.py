@@ -40,6 +40,7 @@ _FIVE = tuple(f"{point}_{axis}" for point in ("re", "le", "n", "rm", "lm") for a
 _FIVE_NUMBERED = tuple(f"{axis}{i}" for i in range(5) for axis in "xy")
 _SIXTY_EIGHT = tuple(f"{axis}{i}" for i in range(68) for axis in "xy")
 
+
 @dataclass(frozen=True)
 class _Set:
     """A folder with an index of its pictures."""

@@ -130,8 +130,7 @@ class Examination:
             rejected=[figure for each in rejected[:SHOWN] if (figure := _shown(each, each.rejected))],
             rejections=len(rejected),
             duplicates=[
-                [figure for each in group if (figure := _shown(each, each.split))]
-                for group in self.duplicates[:SHOWN]
+                [figure for each in group if (figure := _shown(each, each.split))] for group in self.duplicates[:SHOWN]
             ],
             duplicate_groups=len(self.duplicates),
             unreadable=self.unreadable,

@@ -96,9 +96,7 @@ class Trainer:
         if not shared:
             raise CheckpointError(f"{other.latest} has none of {', '.join(self.networks)}")
         checkpoint.restore(shared, known, str(other.latest))
-        self.average = Average(
-            {name: self.networks[name] for name in self._recipe.averaged}, self._plan.half_life
-        )
+        self.average = Average({name: self.networks[name] for name in self._recipe.averaged}, self._plan.half_life)
 
     def _take_up(self, tensors: Tensors, facts: Mapping[str, int]) -> None:
         source = str(self._run.latest)

@@ -1,10 +1,10 @@
 """A run's folder: what is trained with which settings, the newest state, and what was told on the way.
 
-    run.json                 recipe and settings; a run goes on with the same ones
-    latest.safetensors       networks, averages and optimisers
-    kept/IMAGES.safetensors  earlier states, if the recipe keeps them
-    figures.jsonl, events/   for people and for TensorBoard
-    sheets/IMAGES.jpg        pictures
+run.json                 recipe and settings; a run goes on with the same ones
+latest.safetensors       networks, averages and optimisers
+kept/IMAGES.safetensors  earlier states, if the recipe keeps them
+figures.jsonl, events/   for people and for TensorBoard
+sheets/IMAGES.jpg        pictures
 """
 
 from __future__ import annotations

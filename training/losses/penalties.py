@@ -88,4 +88,3 @@ def _gradient(critic: Critic, pictures: Tensor) -> Tensor:
 
 def _norms(gradient: Tensor) -> Tensor:
     return (gradient.square().flatten(1).sum(1) + EPSILON).sqrt()
-

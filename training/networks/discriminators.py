@@ -108,7 +108,5 @@ class Discriminator(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         return {
-            f"{view}_{head}": logits
-            for view, judge in self.views.items()
-            for head, logits in judge(pictures).items()
+            f"{view}_{head}": logits for view, judge in self.views.items() for head, logits in judge(pictures).items()
         }
