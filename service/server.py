@@ -29,7 +29,7 @@ RELEASE = 3
 """Seconds after `grace` to let go of threads and to send the last traces."""
 
 _OTHER_FILES = 256
-_MINUTE = 600  # ticks
+_TRIM_EVERY = 100  # ticks: ten seconds
 
 
 class Server(uvicorn.Server):
@@ -105,9 +105,9 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_end)
 
     async def on_tick(self, counter: int) -> bool:
-        """What uvicorn does ten times a second; and once a minute, what was freed in between goes to the system."""
+        """What uvicorn does ten times a second; and now and then, what was freed in between goes to the system."""
         self._beat()
-        if counter % _MINUTE == 0:
+        if counter % _TRIM_EVERY == 0:
             await asyncio.to_thread(trim)
         return await super().on_tick(counter)
 
