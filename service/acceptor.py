@@ -1,7 +1,7 @@
 """How several processes that listen on one socket share its connections.
 
 The kernel wakes all of them for each new connection, and whoever is first takes it: often one takes two while another
-has none, and a client that keeps its connection stays where it is. So who has connections lets others go first.
+has none, and a client that keeps its connection stays where it is. So who has much to do lets others go first.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 
 HEAD_START = 0.002
-"""Seconds that others get for each connection that this process has: a busy machine is slow to wake them."""
+"""Seconds that others get for each connection or request that is here: a busy machine is slow to wake them."""
 MOST = 0.004
-"""At most; it is also what a new connection costs where all have some."""
+"""At most; it is also what a new connection costs where all have much."""
 EXHAUSTED = 1.0
 """Seconds until the next try where the process may not open more files."""
 
@@ -21,14 +21,12 @@ EXHAUSTED = 1.0
 class Acceptor:
     """Takes connections from a socket that listens, and serves each with a protocol that `make` gives."""
 
-    def __init__(
-        self, listener: socket.socket, make: Callable[[], asyncio.Protocol], connections: Callable[[], int]
-    ) -> None:
-        """`connections`: how many this process has now. To be made where the event loop runs."""
+    def __init__(self, listener: socket.socket, make: Callable[[], asyncio.Protocol], load: Callable[[], int]) -> None:
+        """`load`: connections and requests that this process has now. To be made where the event loop runs."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._make = make
-        self._connections = connections
+        self._load = load
         self._turn: asyncio.TimerHandle | None = None
         self._arrivals: set[asyncio.Task[object]] = set()
         self._serving = True
@@ -56,7 +54,7 @@ class Acceptor:
 
     def _step_back(self) -> None:
         """A connection waits: who has fewer takes it."""
-        head_start = min(HEAD_START * (self._connections() + len(self._arrivals)), MOST)
+        head_start = min(HEAD_START * (self._load() + len(self._arrivals)), MOST)
         if not head_start:
             self._accept()
             return

@@ -77,6 +77,11 @@ class Server(uvicorn.Server):
         self._beat = beat
         self._loop: asyncio.AbstractEventLoop
 
+    @property
+    def load(self) -> int:
+        """Connections and requests in work: a connection that idles weighs less than one that is waited for."""
+        return len(self.server_state.connections) + len(self.server_state.tasks)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the application, listen."""
         self._loop = asyncio.get_running_loop()
@@ -86,13 +91,10 @@ class Server(uvicorn.Server):
         await super().startup([])
         for listener in sockets:
             listener.listen(self.config.backlog)
-            self.servers.append(Acceptor(listener, self._connection, self._count))  # type: ignore[arg-type]
+            self.servers.append(Acceptor(listener, self._connection, lambda: self.load))  # type: ignore[arg-type]
 
     def _connection(self) -> Connection:
         return Connection(self.config, self.server_state, self.lifespan.state)
-
-    def _count(self) -> int:
-        return len(self.server_state.connections)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: the first begins the drain, the second ends the process at once."""

@@ -104,6 +104,19 @@ def test_the_end_waits_for_a_refusal_to_arrive() -> None:
         assert client.answer().code == "draining" and client.closed()
 
 
+def test_a_request_in_work_weighs_more_than_a_connection_that_idles() -> None:
+    """A process with one of each lets a process go first that has only the latter."""
+    with running() as server, server.client() as idle, server.client() as busy:
+        assert idle.get("/plain").status == 200
+        assert server.server.load == 1
+        busy.send(head("GET", "/wait"))
+        assert server.entered.wait(5)
+        assert server.server.load == 3
+        server.open_gate()
+        assert busy.answer().status == 200
+        until(lambda: server.server.load == 2)
+
+
 def test_every_ten_seconds_freed_memory_goes_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of uvicorn's ten ticks a second it is one in a hundred."""
     trims: list[bool] = []
