@@ -104,6 +104,16 @@ def loading(document: Document) -> list[Table]:
     return [Table(title, ["workers", "pictures/s", "ms each"], rows)]
 
 
+def threads(document: Document) -> list[Table]:
+    """Milliseconds of a core for an answer, by thread; what is less than a hundredth of one is left out."""
+    rows = []
+    for label, times in document["milliseconds"].items():
+        named = [f"{thread} {spent:.2f}" for thread, spent in times.items() if spent >= 0.01]
+        rows.append([label, f"{sum(times.values()):.2f}", ", ".join(named)])
+    title = f"{cells.TITLES[document['workload']]}: processor time of an answer, {document['clients']} clients"
+    return [Table(title, ["server", "all, ms", "by thread, ms"], rows)]
+
+
 def duel(document: Document) -> list[Table]:
     """Whether the goals are met; then the rate of each setting of the service over that of each peer, in turns."""
     met = _over_rounds(document["cells"])
@@ -215,6 +225,7 @@ KINDS: dict[str, Callable[[Document], list[Table]]] = {
     "stages": stages,
     "loading": loading,
     "duel": duel,
+    "threads": threads,
     "overload": overload,
     "training": training,
 }

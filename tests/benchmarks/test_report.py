@@ -109,6 +109,13 @@ def test_the_stages_of_a_request_have_their_table():
     assert table.rows == [["B", "0.50", "", "30.00"], ["/verify", "", "5.00", "40.00"]]
 
 
+def test_threads_have_their_table():
+    """All threads of a server are in the sum, those that do next to nothing are not named."""
+    spent = {"mosec lanes": {"python: main": 56.0, "mosec: tokio-rt-worker": 0.3, "python: python": 0.004}}
+    (table,) = report.tables(document("threads", workload="aligned", clients=8, answers={}, milliseconds=spent))
+    assert table.rows == [["mosec lanes", "56.30", "python: main 56.00, mosec: tokio-rt-worker 0.30"]]
+
+
 def test_turns_are_compared_round_by_round():
     """A machine that halves its speed between two rounds, of both, leaves the ratio as it is; the closest counts."""
     met = {"workload": "photo", "service": "likeness", "server": "mosec", "setting": "lanes", "clients": 8}
