@@ -8,6 +8,7 @@ the event loop, in mosec's processes the work.
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
@@ -25,15 +26,27 @@ LABELS = ("likeness", "likeness x 2", "fastapi lanes", "mosec lanes")
 WARM_UP = 2.0  # seconds
 
 
-def spent(tree: Tree) -> Counter[str]:
-    """Seconds of a core that threads took so far, by the names of process and thread."""
-    found = Counter[str]()
+Thread = tuple[int, str]
+"""Its number, and the names of its process and of itself."""
+
+
+def spent(tree: Tree) -> dict[Thread, float]:
+    """Seconds of a core that each thread took so far."""
+    found = dict[Thread, float]()
     for process in tree.processes():
         with suppress(psutil.NoSuchProcess, OSError):
             for thread in process.threads():
                 comm = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text().strip()
                 name = "main" if thread.id == process.pid else comm
-                found[f"{process.name()}: {name}"] += thread.user_time + thread.system_time
+                found[thread.id, f"{process.name()}: {name}"] = thread.user_time + thread.system_time
+    return found
+
+
+def between(before: Mapping[Thread, float], after: Mapping[Thread, float]) -> Counter[str]:
+    """Seconds in between, by name, of the threads that are still there."""
+    found = Counter[str]()
+    for thread, seconds in after.items():
+        found[thread[1]] += seconds - before.get(thread, 0.0)
     return found
 
 
@@ -58,7 +71,7 @@ def main(
                 before = spent(each.tree)
                 load = Load(each.port, each.path, work.exchanges, seconds, clients, settle=0.0)
                 answers[label] += sum(measurement.sent(load, each.tree)[0]["outcomes"].values())
-                took[label].update(spent(each.tree) - before)
+                took[label].update(between(before, spent(each.tree)))
     threads = {
         label: {thread: 1000 * each / answers[label] for thread, each in took[label].most_common()} for label in took
     }
