@@ -78,8 +78,7 @@ class Repository:
         """A version (by default the highest) with every digest of its manifest verified."""
         versions = self.versions(name)
         if not versions or (version is not None and version not in versions):
-            wanted = name if version is None else f"{name} of version {version}"
-            raise ModelNotFound(f"no model {wanted} in {self.root}")
+            raise ModelNotFound(f"no model {name}" + (f" of version {version}" if version is not None else ""))
         version = versions[-1] if version is None else version
         folder = self.root / name / str(version)
         entry = Entry(name, version, folder, _manifest(folder))

