@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.acceptor import Acceptor
+from service.acceptor import Acceptor, Loads
 from service.connection import Connection, Connections
 from service.drain import Drain, install
 from service.errors import Problem
@@ -46,8 +46,11 @@ class Server(uvicorn.Server):
         supervised: bool = False,
         refused: Callable[[Problem], None] = lambda problem: None,
         beat: Callable[[], None] = lambda: None,
+        loads: Loads | None = None,
     ) -> None:
         """`supervised`: another process says when to end at once, and may pass on a signal that came here already.
+
+        `loads`: of the processes that listen on the same sockets, if there are others.
 
         `refused` is told of problems that never reach `app`; `beat` is called ten times a second while the loop runs.
         """
@@ -75,6 +78,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._supervised = supervised
         self._beat = beat
+        self._loads = loads or Loads([0], 0)
         self._loop: asyncio.AbstractEventLoop
 
     @property
@@ -91,7 +95,8 @@ class Server(uvicorn.Server):
         await super().startup([])
         for listener in sockets:
             listener.listen(self.config.backlog)
-            self.servers.append(Acceptor(listener, self._connection, lambda: self.load))  # type: ignore[arg-type]
+            acceptor = Acceptor(listener, self._connection, lambda: self.load, self._loads)
+            self.servers.append(acceptor)  # type: ignore[arg-type]
 
     def _connection(self) -> Connection:
         return Connection(self.config, self.server_state, self.lifespan.state)
@@ -109,6 +114,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """What uvicorn does ten times a second; and now and then, what was freed in between goes to the system."""
         self._beat()
+        for each in self.servers:
+            if isinstance(each, Acceptor):
+                each.publish()
         if counter % _TRIM_EVERY == 0:
             await asyncio.to_thread(trim)
         return await super().on_tick(counter)
@@ -150,6 +158,7 @@ def serve(
     sockets: list[socket.socket] | None = None,
     supervised: bool = False,
     beat: Callable[[], None] = lambda: None,
+    loads: Loads | None = None,
 ) -> int:
     """Serve the application in this process, on `sockets` or else on host and port, until a signal: the exit status.
 
@@ -170,6 +179,7 @@ def serve(
         supervised=supervised,
         refused=lambda problem: problems.labels(problem.code).inc(),
         beat=beat,
+        loads=loads,
     )
     _allow_files(2 * settings.max_connections + _OTHER_FILES)
     server.run(sockets)

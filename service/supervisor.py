@@ -14,14 +14,15 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
-from ctypes import c_double
+from ctypes import c_double, c_int
 from multiprocessing.connection import wait
 from types import FrameType
 
 import uvicorn
 
+from service.acceptor import Loads
 from service.logs import configure_logging, log
 from service.machine import cores
 from service.server import RELEASE, serve
@@ -80,20 +81,23 @@ class Supervisor:
 
     def __init__(
         self,
-        start: Callable[[], Worker],
+        start: Callable[[int], Worker],
         count: int,
         *,
         patience: float,
         hung: float = HUNG,
         ended: Callable[[int], None] = lambda pid: None,
     ) -> None:
-        """`patience`: seconds from the signal to the end of whoever is still there; `ended` is told of each end."""
+        """`start` begins the worker of a place below `count`; `ended` is told of each end.
+
+        `patience`: seconds from the signal to the end of whoever is still there.
+        """
         self._start = start
         self._count = count
         self._patience = patience
         self._hung = hung
         self._ended = ended
-        self._workers: list[Worker] = []
+        self._workers: dict[int, Worker] = {}
         self._given_up: float | None = None
         self._status = 0
 
@@ -104,12 +108,12 @@ class Supervisor:
         """
         former = {each: signal.signal(each, self._signalled) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
-            for _ in range(self._count):
-                self._add()
+            for place in range(self._count):
+                self._add(place)
             while self._workers:
-                wait([worker.sentinel for worker in self._workers], _TICK)
-                for worker in list(self._workers):
-                    self._look_after(worker)
+                wait([worker.sentinel for worker in self._workers.values()], _TICK)
+                for place, worker in list(self._workers.items()):
+                    self._look_after(place, worker)
                 if self._given_up is not None and listener is not None:
                     listener.close()
         finally:
@@ -117,20 +121,19 @@ class Supervisor:
                 signal.signal(each, handler)
         return self._status
 
-    def _add(self) -> None:
+    def _add(self, place: int) -> None:
         if self._given_up is None:
-            worker = self._start()
-            self._workers.append(worker)
+            worker = self._workers[place] = self._start(place)
             if self._given_up is not None:  # the signal came between
                 worker.terminate()
 
-    def _look_after(self, worker: Worker) -> None:
+    def _look_after(self, place: int, worker: Worker) -> None:
         if worker.status is None:
             hangs = worker.silence > self._hung if self._given_up is None else time.monotonic() > self._given_up
             if hangs:
                 worker.kill()
             return
-        self._workers.remove(worker)
+        del self._workers[place]
         self._ended(worker.pid)
         if self._given_up is not None:
             self._status = self._status or int(worker.status not in (0, -signal.SIGTERM))
@@ -141,28 +144,34 @@ class Supervisor:
             self._end()
             return
         time.sleep(PAUSE)
-        self._add()
+        self._add(place)
 
     def _signalled(self, sig: int, frame: FrameType | None) -> None:
         if self._given_up is None:
             self._end()
         else:
             self._status = 128 + sig
-            for worker in self._workers:
+            for worker in self._workers.values():
                 worker.kill()
 
     def _end(self) -> None:
         self._given_up = time.monotonic() + self._patience
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.terminate()
 
 
 def supervise(settings: Settings, host: str, port: int, workers: int) -> int:
     """Serve with so many processes until a signal: the exit status. SystemExit if the port is taken."""
     listener = uvicorn.Config("service.main:create_app", host=host, port=port, log_config=None).bind_socket()
+    loads = _processes.RawArray(c_int, workers)
+
+    def start(place: int) -> Worker:
+        loads[place] = Loads.AWAY  # until it listens; who was there before may have died
+        return Worker(_serve, settings, workers, listener, loads, place)
+
     with _shared_metrics():
         supervisor = Supervisor(
-            lambda: Worker(_serve, settings, workers, listener),
+            start,
             workers,
             patience=settings.grace + RELEASE + _TICK,
             ended=worker_ended,
@@ -209,7 +218,14 @@ def share(settings: Settings, workers: int) -> Settings:
     return settings.model_copy(update={"threads": threads, "jobs": False, "allow_model_control": False})
 
 
-def _serve(beat: Callable[[], None], settings: Settings, workers: int, listener: socket.socket) -> int:
+def _serve(
+    beat: Callable[[], None],
+    settings: Settings,
+    workers: int,
+    listener: socket.socket,
+    loads: MutableSequence[int],
+    place: int,
+) -> int:
     """One worker of the service."""
     configure_logging(settings.log_level)
-    return serve(share(settings, workers), sockets=[listener], supervised=True, beat=beat)
+    return serve(share(settings, workers), sockets=[listener], supervised=True, beat=beat, loads=Loads(loads, place))

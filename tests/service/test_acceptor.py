@@ -3,15 +3,15 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 import uvloop
 
 from service import acceptor
-from service.acceptor import Acceptor
+from service.acceptor import Acceptor, Loads
 
-HEAD_START = 0.05
+PATIENCE = 0.05
 
 
 class Counted(asyncio.Protocol):
@@ -26,17 +26,18 @@ class Counted(asyncio.Protocol):
 
 
 @pytest.fixture(autouse=True)
-def _long_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor, "HEAD_START", HEAD_START)
-    monkeypatch.setattr(acceptor, "MOST", HEAD_START)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "PATIENCE", PATIENCE)
 
 
 @asynccontextmanager
 async def accepting(before: int) -> AsyncIterator[tuple[socket.socket, list[Counted], Acceptor]]:
-    """An acceptor that has `before` connections from elsewhere."""
+    """An acceptor that has `before` connections from elsewhere, beside a process that has one less, or none."""
     made: list[Counted] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        taking = Acceptor(listener, lambda: Counted(made), lambda: before + len(made))
+        taking = Acceptor(
+            listener, lambda: Counted(made), lambda: before + len(made), Loads([0, max(0, before - 1)], 0)
+        )
         try:
             yield listener, made, taking
         finally:
@@ -59,7 +60,7 @@ def test_who_has_connections_lets_others_go_first() -> None:
     async def scene() -> None:
         async with accepting(before=1) as (listener, made, _):
             with socket.create_connection(listener.getsockname()), socket.create_connection(listener.getsockname()):
-                await asyncio.sleep(HEAD_START / 5)
+                await asyncio.sleep(PATIENCE / 5)
                 assert not made
                 other, _ = listener.accept()
                 other.close()
@@ -85,8 +86,7 @@ def test_who_idles_takes_one_of_two() -> None:
 
 def test_who_has_none_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that idles does not wait."""
-    monkeypatch.setattr(acceptor, "HEAD_START", 3600)
-    monkeypatch.setattr(acceptor, "MOST", 3600)
+    monkeypatch.setattr(acceptor, "PATIENCE", 3600)
 
     async def scene() -> None:
         async with accepting(before=0) as (listener, made, _):
@@ -105,10 +105,33 @@ def test_a_closed_acceptor_takes_nothing(waits: bool) -> None:
             if not waits:
                 taking.close()
             with socket.create_connection(listener.getsockname()):
-                await asyncio.sleep(HEAD_START / 5)
+                await asyncio.sleep(PATIENCE / 5)
                 taking.close()
-                await asyncio.sleep(2 * HEAD_START)
+                await asyncio.sleep(2 * PATIENCE)
                 assert not made and not taking.is_serving()
                 listener.accept()[0].close()
+
+    uvloop.run(scene())
+
+
+def test_who_has_more_leaves_what_waits_to_others() -> None:
+    """Of two acceptors that know of each other, the one with connections gets none before the other has as many."""
+
+    async def scene() -> None:
+        shared, made = [0, 0], list[Counted]()
+        with socket.create_server(("127.0.0.1", 0)) as first, first.dup() as second, ExitStack() as clients:
+            taking = [
+                Acceptor(first, lambda: Counted([]), lambda: 3, Loads(shared, 0)),
+                Acceptor(second, lambda: Counted(made), lambda: len(made), Loads(shared, 1)),
+            ]
+            for _ in range(3):
+                clients.enter_context(socket.create_connection(first.getsockname()))
+            await until(made, 3)
+            for each in taking:
+                each.close()
+                await each.wait_closed()
+            assert shared == [Loads.AWAY, Loads.AWAY]
+            for each in made:
+                each.transport.close()
 
     uvloop.run(scene())

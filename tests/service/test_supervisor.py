@@ -52,7 +52,7 @@ def supervise(target: str, count: int) -> None:
         print("ended", pid, flush=True)
 
     patience = 0.5 if worker is deaf else 10.0  # long enough for a busy machine, where it is not what is tested
-    sys.exit(Supervisor(lambda: Worker(worker), count, patience=patience, hung=2.0, ended=ended).run())
+    sys.exit(Supervisor(lambda place: Worker(worker), count, patience=patience, hung=2.0, ended=ended).run())
 
 
 @contextmanager
