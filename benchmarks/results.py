@@ -1,6 +1,7 @@
 """Result files: one for each run, with what its figures depend on."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ def document(benchmark: str, **content: Any) -> Document:
         "benchmark": benchmark,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "command": " ".join(["python -m", f"benchmarks.{benchmark}", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", f"benchmarks.{benchmark}", *sys.argv[1:]]),
         "machine": machine(),
     }
     return {**head, **content}
