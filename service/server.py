@@ -112,12 +112,15 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_end)
 
     async def on_tick(self, counter: int) -> bool:
-        """What uvicorn does ten times a second; and now and then, what was freed in between goes to the system."""
+        """What uvicorn does ten times a second; and now and then, if nothing is in work, freed memory goes back.
+
+        While something is, it is about to be needed again.
+        """
         self._beat()
         for each in self.servers:
             if isinstance(each, Acceptor):
                 each.publish()
-        if counter % _TRIM_EVERY == 0:
+        if counter % _TRIM_EVERY == 0 and not self.server_state.tasks:
             await asyncio.to_thread(trim)
         return await super().on_tick(counter)
 
