@@ -46,6 +46,18 @@ def train(
             raise typer.Exit(INTERRUPTED)
 
 
+@app.command()
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="folders of runs; several share the panels")],
+    into: Annotated[Path, typer.Option(help="the picture: .png, .svg or .pdf")],
+) -> None:
+    """Draw the figures of runs: every loss, every measurement, against the images seen."""
+    with _told():
+        from training.curves import draw, read
+
+        draw({run.name: read(run) for run in runs}, into)
+
+
 @app.command("export")
 def export_(
     run: Folder,
