@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from export.alignment import DegeneratePoints, Image, Matrix, Template, apply, cut, similarity
 from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
+from service.machine import trim
 from service.photo import Photo
 
 cv2.setNumThreads(1)  # photo stages run one a core: threads within one would take the cores of its neighbours
@@ -23,6 +24,10 @@ cv2.setNumThreads(1)  # photo stages run one a core: threads within one would ta
 # nearly a quarter of the picture at the first size, a thirty-fifth at the last.
 SMALLEST_FACE = 72
 SEARCH_SIDES = (320, 640, 1280, 2560)
+# A search of more pixels takes up to a hundred megabytes in pieces of all sizes, and so gives them back at once: between
+# requests that need less they would stay, in a heap full of holes.
+LIGHT_SEARCH = 640
+NOTHING = np.zeros((80, 80, 3), np.uint8)
 MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found
 USEFUL_ENLARGEMENT = 2.5  # a face that is found only beyond it is too small to draw
 
@@ -145,7 +150,11 @@ class FaceFinder:
         try:
             rectangles, scores, _ = detector.run(resized, 0, 0.0)
         finally:
+            if side > LIGHT_SEARCH:
+                detector.run(NOTHING, 0, 0.0)  # else it would keep what it made of this picture until its next search
             self._detectors.put(detector)
+        if side > LIGHT_SEARCH:
+            trim()
         found = [
             (_scaled(Box(each.left(), each.top(), each.width(), each.height()), 1 / (factor * scale)), float(score))
             for each, score in zip(rectangles, scores, strict=True)

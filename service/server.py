@@ -29,7 +29,7 @@ RELEASE = 3
 """Seconds after `grace` to let go of threads and to send the last traces."""
 
 _OTHER_FILES = 256
-_TRIM_EVERY = 100  # ticks: ten seconds
+_TRIM_EVERY = 20  # ticks: two seconds
 
 
 class Server(uvicorn.Server):
@@ -112,15 +112,12 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_end)
 
     async def on_tick(self, counter: int) -> bool:
-        """What uvicorn does ten times a second; and now and then, if nothing is in work, freed memory goes back.
-
-        While something is, it is about to be needed again.
-        """
+        """What uvicorn does ten times a second; and now and then, what was freed in between goes to the system."""
         self._beat()
         for each in self.servers:
             if isinstance(each, Acceptor):
                 each.publish()
-        if counter % _TRIM_EVERY == 0 and not self.server_state.tasks:
+        if counter % _TRIM_EVERY == 0:
             await asyncio.to_thread(trim)
         return await super().on_tick(counter)
 

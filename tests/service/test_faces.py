@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from export.alignment import SPHEREFACE, SQUARE_256, Template, apply
+from service import faces as faces_module
 from service.errors import FaceTooSmall, NoFaceFound, TooManyFaces
 from service.faces import LANDMARK_WIDTH, Box, Face, FaceFinder, aligned, moved
 from service.photo import Photo
@@ -104,6 +105,19 @@ def test_no_face_and_a_tiny_face_are_told_apart(finder: FaceFinder, portrait: Im
         finder.all(noise)
     with pytest.raises(FaceTooSmall):
         finder.largest(photo_of(scene(56, 56, (portrait, 56, 0, 0))))
+
+
+def test_a_search_of_many_pixels_gives_its_memory_back(
+    finder: FaceFinder, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a face is found at once there is nothing to give back; an empty picture of 1,280 pixels is searched in all."""
+    trims: list[bool] = []
+    monkeypatch.setattr(faces_module, "trim", lambda: trims.append(True))
+    finder.largest(photo_of(portrait))
+    assert not trims
+    with pytest.raises(NoFaceFound):
+        finder.largest(photo_of(np.full((960, 1280, 3), 128, np.uint8)))
+    assert trims
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (3000, 2, 3)])
