@@ -24,8 +24,8 @@ cv2.setNumThreads(1)  # photo stages run one a core: threads within one would ta
 # nearly a quarter of the picture at the first size, a thirty-fifth at the last.
 SMALLEST_FACE = 72
 SEARCH_SIDES = (320, 640, 1280, 2560)
-# A search of more pixels takes up to a hundred megabytes in pieces of all sizes, and so gives them back at once: between
-# requests that need less they would stay, in a heap full of holes.
+# A search of more pixels takes up to a hundred megabytes in pieces of all sizes, and gives them back at once: else they
+# would stay, in a heap full of holes, between requests that need less.
 LIGHT_SEARCH = 640
 NOTHING = np.zeros((80, 80, 3), np.uint8)
 MAX_ENLARGEMENT = 4.0  # a face of 20 pixels is found, and refused as too small rather than not found

@@ -110,7 +110,7 @@ def test_no_face_and_a_tiny_face_are_told_apart(finder: FaceFinder, portrait: Im
 def test_a_search_of_many_pixels_gives_its_memory_back(
     finder: FaceFinder, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a face is found at once there is nothing to give back; an empty picture of 1,280 pixels is searched in all."""
+    """Where a face is found at once there is nothing to give back; an empty picture is searched to the end."""
     trims: list[bool] = []
     monkeypatch.setattr(faces_module, "trim", lambda: trims.append(True))
     finder.largest(photo_of(portrait))
