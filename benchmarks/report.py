@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import cells
-from benchmarks.statistics import rate, ratio
+from benchmarks.statistics import growth, rate, ratio
 from benchmarks.tables import Table, median, megabytes, milliseconds, number
 
 ENGINE_GOAL = 0.97
@@ -67,11 +67,16 @@ def soak(document: Document) -> list[Table]:
         ["requests: what became of them", f"{sum(cell['outcomes'].values())}: {outcomes}"],
         ["p50; p99 ms", "; ".join(milliseconds(cell["latency"].get(name)) for name in ("p50", "p99"))],
         ["RSS MB: median of the second tenth; of the last; most", "; ".join(f"{size / 1e6:.1f}" for size in tenths)],
-        ["growth from the second tenth to the last", f"{memory['growth'] / 1e6:+.1f} MB"],
+        ["growth from the second tenth to the last, with 95 % interval", _growth(document)],
         ["open files: the same", f"{files['second_tenth']:g}; {files['last_tenth']:g}; {files['most']:g}"],
     ]
     sizes = ", ".join(f"{count} of 10 {size}" for size, count in document["mix"].items())
     return [Table(f"Soak: photos ({sizes}), every {document['broken_every']}th request broken", ["", ""], rows)]
+
+
+def _growth(document: Document) -> str:
+    low, high = growth([sample["rss"] for sample in document["samples"]])
+    return f"{document['rss']['growth'] / 1e6:+.1f} MB ({low / 1e6:+.1f} to {high / 1e6:+.1f})"
 
 
 def leaving(document: Document) -> list[Table]:

@@ -22,10 +22,11 @@ from benchmarks.exchanges import Exchange
 from benchmarks.load import Load
 from benchmarks.machine import Tree
 from benchmarks.servers import OURS, running
+from benchmarks.statistics import second_and_last_tenth
 from benchmarks.workloads import photo, repository
 
 BROKEN_EVERY = 10  # requests
-INTERVAL = 5.0  # seconds between two samples
+INTERVAL = 1.0  # seconds between two samples
 
 
 def mixed(photos: Sequence[Exchange]) -> list[Exchange]:
@@ -51,8 +52,7 @@ def sampled(load: Load, tree: Tree) -> tuple[measurement.Cell, list[dict[str, fl
 def compared(samples: Sequence[dict[str, float]], figure: str) -> dict[str, float]:
     """Medians of the second and of the last tenth, and the most there was."""
     values = [sample[figure] for sample in samples]
-    tenth = max(1, len(values) // 10)
-    second, last = statistics.median(values[tenth : 2 * tenth]), statistics.median(values[-tenth:])
+    second, last = map(statistics.median, second_and_last_tenth(values))
     return {"second_tenth": second, "last_tenth": last, "growth": last - second, "most": max(values)}
 
 

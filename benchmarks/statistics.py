@@ -34,6 +34,23 @@ def ratio(ours: Rounds, theirs: Rounds, seed: int = 0) -> tuple[float, float, fl
     return rate(ours) / rate(theirs), float(low), float(high)
 
 
+def second_and_last_tenth(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+    """When everything has warmed up, and the end."""
+    tenth = max(1, len(values) // 10)
+    return values[tenth : 2 * tenth], values[-tenth:]
+
+
+def growth(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The ends of the bootstrap confidence interval of how much the median grew from the second to the last tenth."""
+    random = np.random.default_rng(seed)
+    before, after = (
+        np.median(random.choice(np.asarray(each), (RESAMPLES, len(each))), axis=1)
+        for each in second_and_last_tenth(values)
+    )
+    low, high = np.percentile(after - before, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    return float(low), float(high)
+
+
 def rate(rounds: Rounds) -> float:
     """Answers a second over all rounds."""
     return float(np.mean([count for seconds in rounds for count in seconds]))

@@ -79,6 +79,7 @@ class Server(uvicorn.Server):
         self._supervised = supervised
         self._beat = beat
         self._loads = loads or Loads([0], 0)
+        self._trimmed_after = 0
         self._loop: asyncio.AbstractEventLoop
 
     @property
@@ -117,7 +118,9 @@ class Server(uvicorn.Server):
         for each in self.servers:
             if isinstance(each, Acceptor):
                 each.publish()
-        if counter % _TRIM_EVERY == 0:
+        requests = self.server_state.total_requests
+        if counter % _TRIM_EVERY == 0 and requests != self._trimmed_after:
+            self._trimmed_after = requests
             await asyncio.to_thread(trim)
         return await super().on_tick(counter)
 

@@ -94,8 +94,9 @@ def test_soak_and_leaving_have_their_tables():
     """What grew, and what was worked for nobody, in numbers of their files."""
     grown = {"second_tenth": 300e6, "last_tenth": 301e6, "growth": 1e6, "most": 310e6}
     soaked = {"clients": 4, "mix": {"640 x 480": 10}, "broken_every": 10, "rss": grown, "files": {**grown, "most": 9}}
-    (soak,) = report.tables(document("soak", cell=cell("likeness", clients=4), **soaked))
-    assert ["growth from the second tenth to the last", "+1.0 MB"] in soak.rows
+    samples = [{"rss": 300e6}] * 50 + [{"rss": 301e6}] * 50
+    (soak,) = report.tables(document("soak", cell=cell("likeness", clients=4), samples=samples, **soaked))
+    assert ["growth from the second tenth to the last, with 95 % interval", "+1.0 MB (+1.0 to +1.0)"] in soak.rows
     left = cell("likeness", clients=8, outcomes={"right": 70, "left": 30}, worked=10.0, wasted=0.1)
     parts = {"photo": {"leaving": left, "staying": cell("likeness", clients=8), "stay": 0.1}}
     (leaving,) = report.tables(document("leaving", clients=8, share=0.3, workloads=parts))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.statistics import percentiles, rate, ratio
+from benchmarks.statistics import growth, percentiles, rate, ratio
 
 
 def test_percentiles_are_milliseconds():
@@ -37,3 +37,10 @@ def test_interleaved_rounds_share_what_the_machine_did():
 def test_the_rate_is_over_all_rounds():
     """Answers a second."""
     assert rate([[1, 2], [3, 6]]) == 3.0
+
+
+def test_growth_is_as_sure_as_its_samples():
+    """Of what does not change nothing is in doubt; of noise around one value the interval holds zero."""
+    assert growth([5.0] * 10 + [9.0] * 80 + [12.0] * 10) == (3.0, 3.0)
+    low, high = growth(np.random.default_rng(1).normal(300, 15, 360))
+    assert low < 0 < high < 15
