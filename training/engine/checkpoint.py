@@ -20,7 +20,10 @@ from torch.optim import Optimizer
 from training.engine.errors import CheckpointError
 
 FORMAT = "likeness-run/1"
-_PICKLES = (b"PK\x03\x04", b"\x80")  # torch.save's archive, and a bare pickle
+# How torch.save's archive and a bare pickle begin. The length of a safetensors header may begin so too, but its ninth
+# byte is the brace of its header.
+_PICKLES = (b"PK\x03\x04", b"\x80")
+_BRACE = 8
 
 Tensors = dict[str, Tensor]
 
@@ -44,7 +47,8 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors and facts. CheckpointError if the file is none of ours; a pickle is not opened at all."""
     try:
         with path.open("rb") as file:
-            if file.read(4).startswith(_PICKLES):
+            begins = file.read(_BRACE + 1)
+            if begins.startswith(_PICKLES) and begins[_BRACE:] != b"{":
                 raise CheckpointError(f"{path} is a pickle, which could run anything; import it with `likeness import`")
         with safe_open(path, "pt") as opened:
             metadata = dict(opened.metadata() or {})
