@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from tests.training.disk import full
 from tests.training.toy import Config, Other, Toy
 from training.engine import checkpoint, loop
 from training.engine.errors import CheckpointError, RunError, SickRun
@@ -98,12 +99,14 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the file; nothing half-written stays."""
     trained(tmp_path, images=32)
+    save = Run.save
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def cramped(*state: object, **facts: object) -> None:
+        with full((tmp_path / LATEST).stat().st_size - 100):
+            save(*state, **facts)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(CheckpointError, match=r"latest\.safetensors could not be written.*No space"):
+    monkeypatch.setattr(Run, "save", cramped)
+    with pytest.raises(CheckpointError, match=r"latest\.safetensors could not be written"):
         trainer(tmp_path).train(tmp_path)
     assert trainer(tmp_path).seen == 32 and not list(tmp_path.glob("*.draft"))
 

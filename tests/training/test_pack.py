@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.disk import full
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 
@@ -65,3 +66,10 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "z.pack").write_bytes(b"no pack")
     with pytest.raises(DataError, match=r"z\.pack cannot be read"):
         Pack(tmp_path / "z.pack")
+
+
+def test_a_full_disk_is_left_as_it_was(tmp_path: Path) -> None:
+    """The error names the pack, and nothing half-written stays."""
+    with full(1000), pytest.raises(DataError, match=r"x\.pack cannot be written"):
+        write(tmp_path / "x.pack", examples())
+    assert not list(tmp_path.iterdir())

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from export.alignment import Image
 from training.data.errors import DataError
+from training.engine.drafts import drafted
 
 cv2.setNumThreads(1)  # processes that read examples run one a core, beside the one that trains
 
@@ -62,10 +63,9 @@ def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> in
         "ends": np.cumsum([len(each) for each in files]).astype(np.int64),
         **{f"column/{name}": np.ascontiguousarray(value) for name, value in columns.items()},
     }
-    draft = path.with_suffix(".draft")
     try:
-        save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
-        draft.replace(path)
+        with drafted(path) as draft:
+            save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be written: {error}") from error
     return len(files)

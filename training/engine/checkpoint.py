@@ -6,7 +6,6 @@ Tensors are called networks/NAME/KEY, averages/NAME/KEY and optimisers/PHASE/NET
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from training.engine.drafts import drafted
 from training.engine.errors import CheckpointError
 
 FORMAT = "likeness-run/1"
@@ -30,16 +30,12 @@ Tensors = dict[str, Tensor]
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write the file in one step; CheckpointError if it cannot be written, and what stood there still does."""
-    draft = path.with_suffix(".draft")
     metadata = {"format": FORMAT, **{name: json.dumps(value) for name, value in facts.items()}}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft, metadata)
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        draft.replace(path)
+        with drafted(path) as draft:
+            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft, metadata)
     except (OSError, SafetensorError) as error:
-        draft.unlink(missing_ok=True)
         raise CheckpointError(f"{path} could not be written: {error}") from error
 
 
