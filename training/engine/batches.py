@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 
 from torch.utils.data import DataLoader, Sampler, default_collate
@@ -48,7 +49,13 @@ def loaded(stream: Stream, places: Places, workers: int, *, pinned: bool) -> Ite
         num_workers=workers,
         collate_fn=default_collate,
         pin_memory=pinned,
+        worker_init_fn=_deaf,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
+
+
+def _deaf(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; a worker ends with the one that trains, which still needs it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
