@@ -123,7 +123,7 @@ def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a new checkpoint, and the one before is whole."""
+    """Without a new checkpoint, and the one before is whole, of which it tells."""
     trained(tmp_path, images=32)
 
     def twice(_: object, seen: int) -> None:
@@ -131,7 +131,7 @@ def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytes
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(loop.Journal, "advance", twice)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="ended at once; the checkpoint of 32 images is kept"):
         trainer(tmp_path).train(tmp_path)
     assert trainer(tmp_path).seen == 32
 
