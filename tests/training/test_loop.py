@@ -111,6 +111,16 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
     assert trainer(tmp_path).seen == 32 and not list(tmp_path.glob("*.draft"))
 
 
+def test_figures_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    """The run ends, and goes on from its checkpoint where there is room again."""
+    trained(tmp_path, images=32)
+    (tmp_path / "figures.jsonl").unlink()
+    (tmp_path / "figures.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"figures\.jsonl could not be written.*No space"):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 32
+
+
 def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run ends after its step and goes on later as if nothing had been."""
     whole = trained(tmp_path / "whole")
