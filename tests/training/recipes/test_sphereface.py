@@ -136,12 +136,14 @@ def test_the_paper_s_schedule() -> None:
     assert [round(phase.schedule(seen), 4) for seen in (0, 1599, 1600, 2400)] == [1, 1, 0.1, 0.01]
 
 
-def test_unknown_depths_and_margins_are_refused() -> None:
-    """With those that there are."""
+def test_settings_that_there_are_not_are_refused() -> None:
+    """Depths and margins with those that there are, and a head turned further than there is a picture of it."""
     with pytest.raises(RecipeError, match="depth: input should be 4, 10, 20, 36 or 64"):
         Session("sphereface", {"depth": "18"}, Path("nowhere"), device="cpu")
     with pytest.raises(RecipeError, match="margin: input should be 'asoftmax'"):
         Session("sphereface", {"margin": "triplet"}, Path("nowhere"), device="cpu")
+    with pytest.raises(RecipeError, match="degrees: input should be less than or equal to 25"):
+        Session("sphereface", {"degrees": "40"}, Path("nowhere"), device="cpu")
 
 
 def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
