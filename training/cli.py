@@ -39,7 +39,7 @@ def train(
         chosen = dict(_pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
         if dry_run:
-            typer.echo(session.rehearse(data))
+            typer.echo(session.rehearse(data, begin_from=begin_from))
             return
         if not session.train(data, begin_from=begin_from, workers=workers):
             raise typer.Exit(INTERRUPTED)

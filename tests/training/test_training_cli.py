@@ -107,3 +107,16 @@ def test_a_network_that_cannot_be_exported_is_told(tmp_path: Path, monkeypatch: 
     told = failed(1, "export", run.folder, "--to", tmp_path / "models" / "toy" / "1").splitlines()[-1]
     assert told.startswith(f"{run.folder} cannot be exported: image deviates by more than 1: {{'row'")
     assert not (tmp_path / "models").exists()
+
+
+def test_a_rehearsal_begins_where_the_run_would(tmp_path: Path) -> None:
+    """With the weights of the run that it begins from, or with what is wrong with that one."""
+    parent = tmp_path / "parent"
+    session.Session("toy", {}, parent, device="cpu").train(tmp_path)
+    tensors, _ = Run(parent).state("toy") or ({}, {})
+    dry = train(tmp_path, "--dry-run", "--begin-from", parent)
+    told = CliRunner().invoke(app, [str(word) for word in dry]).output
+    assert f"slope: {tensors['averages/line/weight'].item():.4g}" in told.splitlines()
+    (parent / "latest.safetensors").unlink()
+    assert "latest.safetensors cannot be read" in failed(1, *dry)
+    assert not (tmp_path / "run").exists()

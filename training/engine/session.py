@@ -50,8 +50,11 @@ class Session:
         self._fabric.launch()
 
     def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
-        """Train, or go on, to the end; whether it was reached. Raises TrainingError."""
-        self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
+        """Train, or go on, to the end; whether it was reached.
+
+        Raises TrainingError, and KeyboardInterrupt if somebody interrupts twice.
+        """
+        self._fit(data, begin_from)
         if self._fabric.is_global_zero:
             self._run.begin(self._name, self._recipe)
         self._fabric.barrier()
@@ -60,11 +63,13 @@ class Session:
             trainer.begin_from(Run(begin_from))
         return trainer.train(data, workers=workers)
 
-    def rehearse(self, data: Path) -> str:
-        """One step that leaves nothing behind, and what would be trained, in words."""
-        self._recipe = self._recipe.fitted(data, {})
+    def rehearse(self, data: Path, *, begin_from: Path | None = None) -> str:
+        """One step that leaves nothing behind, and what would be trained, in words. Raises TrainingError."""
+        self._fit(data, begin_from)
         with tempfile.TemporaryDirectory() as scratch:
             trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
+            if begin_from is not None:
+                trainer.begin_from(Run(begin_from))
             stream, plan = self._recipe.stream(data), self._recipe.config
             figures = Figures()
             trainer.step(default_collate([stream[place] for place in range(self._recipe.batch(0))]), figures)
@@ -72,6 +77,9 @@ class Session:
         found = [f"{name}: {value:.4g}" for name, value in figures.read().items()]
         lines = [f"{self._name} on {self._fabric.device}, {plan.images:,} images", *sizes, *found]
         return "\n".join(lines)
+
+    def _fit(self, data: Path, begin_from: Path | None) -> None:
+        self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
 
 
 def _check(device: str, precision: str) -> None:
