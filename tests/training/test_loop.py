@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from tests.training.disk import full
-from tests.training.toy import Config, Other, Toy
+from tests.training.toy import Config, Other, Toy, Watched
 from training.engine import checkpoint, loop
 from training.engine.errors import CheckpointError, RunError, SickRun
 from training.engine.loop import Trainer
@@ -32,6 +32,12 @@ def trained(folder: Path, **settings: object) -> dict[str, torch.Tensor]:
     whole = trainer(folder, **settings)
     assert whole.train(folder)
     return whole.state()
+
+
+def batches() -> list[list[float]]:
+    """What each step of a run is shown, in all."""
+    plan, stream = Config(), Toy(Config()).stream(Path())
+    return [[float(stream[seen + row]["x"]) for row in range(plan.batch)] for seen in range(0, plan.images, plan.batch)]
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -60,18 +66,26 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
 
 
 def test_a_batch_in_parts_is_the_batch(tmp_path: Path) -> None:
-    """Parts see the rows and the random numbers that they would have seen together."""
-    assert close(trained(tmp_path / "one"), trained(tmp_path / "four", parts=4))
+    """Each of four parts sees a quarter of the rows, and the random numbers that they would have seen together."""
+    recipe, run = Watched(Config(parts=4)), Run(tmp_path / "four")
+    run.begin("toy", recipe)
+    parts = Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1))
+    assert parts.train(tmp_path) and close(trained(tmp_path / "one"), parts.state())
+    assert recipe.shown == [batch[begin : begin + 2] for batch in batches() for begin in range(0, 8, 2)]
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    """Each has half of every batch; gradients are averaged."""
+    """Each is shown half of every batch, and both have the weights of the one that is shown all of it."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [str(ROOT / "tests" / "training" / "two_processes.py"), str(tmp_path / "two")]
     done = subprocess.run([*command, *script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     together, _ = checkpoint.load(tmp_path / "two" / LATEST)
     assert close(trained(tmp_path / "one"), together)
+    first, second = (json.loads((tmp_path / "two" / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["shown"] == [batch[:4] for batch in batches()]
+    assert second["shown"] == [batch[4:] for batch in batches()]
+    assert first["weight"] == second["weight"] == together["networks/line/weight"].item()
 
 
 def test_phases_come_when_they_are_due(tmp_path: Path) -> None:

@@ -91,13 +91,14 @@ def test_training_learns(pack: Path, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_is_the_unbroken_one(pack: Path, tmp_path: Path) -> None:
-    """Bit by bit, in all that a run goes on with."""
-    settings = {"optimiser": "sgd", "rate": 0.003}
+    """Bit by bit, in all that a run goes on with, and no step is made twice."""
+    settings = {"optimiser": "sgd", "rate": 0.003, "report": 16}
     session(tmp_path / "whole", images=48, **settings).train(pack)
     session(tmp_path / "broken", images=32, **settings).train(pack)
     session(tmp_path / "broken", images=48, **settings).train(pack)
     (whole, _), (broken, _) = (Run(tmp_path / each).state("sphereface") for each in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(torch.equal(whole[key], broken[key]) for key in whole)
+    assert [line["images"] for line in figures(tmp_path / "broken")] == [16, 32, 48]
 
 
 @pytest.mark.parametrize("margin", ["asoftmax", "arcface", "cosface", "sphereface2"])
