@@ -89,16 +89,23 @@ class Repository:
         return entry
 
 
-def publish(root: Path, name: str, version: int, files: Mapping[str, bytes | Path]) -> Entry:
-    """Write a new version beside its place and move it there in one step: it is never seen half written.
-
-    The model card is not in the manifest, so that its prose can be mended later.
-    """
+def vacant(root: Path, name: str, version: int) -> Path:
+    """Where a new version is to lie. RepositoryError if these are no name and version; VersionExists."""
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(str(version)):
         raise RepositoryError(f"{name}/{version} is no name and version of a model")
     target = root / name / str(version)
     if target.exists():
         raise VersionExists(f"{target} is published already")
+    return target
+
+
+def publish(root: Path, name: str, version: int, files: Mapping[str, bytes | Path]) -> Entry:
+    """Write a new version beside its place and move it there in one step: it is never seen half written.
+
+    The model card is not in the manifest, so that its prose can be mended later.
+    Raises RepositoryError and VersionExists.
+    """
+    target = vacant(root, name, version)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
         folder = Path(scratch) / "version"

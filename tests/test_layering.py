@@ -1,5 +1,6 @@
 """The import arrows and the few rules that no single module can keep alone."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,6 +33,12 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+def strings(path: Path) -> set[str]:
+    """Every string of a Python file."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
 def test_the_service_loads_no_torch_no_onnx_and_no_training():
     """A process that serves never pays for the packages that train."""
     loaded = modules_after("import service.main")
@@ -54,6 +61,18 @@ def test_no_import_runs_against_the_arrows(package, others):
     wrong = re.compile(rf"^\s*(?:from|import)\s+({'|'.join(others)})(?:\.|\s|$)", re.MULTILINE)
     against = {str(path.relative_to(ROOT)): wrong.findall(path.read_text()) for path in sources(package)}
     assert not {path: found for path, found in against.items() if found}
+
+
+def test_the_engine_knows_no_recipe():
+    """It imports none and has the name of none, so that nothing in it can be for one of them alone."""
+    names = {path.stem for path in sources("training/recipes")} - {"__init__"}
+    imported = re.compile(r"^\s*(?:from|import)\s+training\.recipes\b|^\s*from\s+training\s+import.*\brecipes\b", re.M)
+    found = {
+        path.name: [*imported.findall(path.read_text()), *(names & strings(path))]
+        for path in sources("training/engine")
+    }
+    assert {"dcgan", "sphereface", "ugatit"} <= names and "loop.py" in found
+    assert not {name: what for name, what in found.items() if what}
 
 
 def test_normalisation_stands_in_the_contract_and_the_networks_alone():

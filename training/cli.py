@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from training.console import INTERRUPTED
 from training.console import told as _told
 from training.data.cli import app as data
 
@@ -14,8 +15,6 @@ app = typer.Typer()
 app.add_typer(data, name="data")
 
 RUNS = Path("runs")
-INTERRUPTED = 130
-"""Exit status, as of a shell's command that Ctrl-C ended."""
 
 RecipeName = Annotated[str, typer.Argument(help="name of a file of training/recipes", metavar="RECIPE")]
 Folder = Annotated[Path, typer.Argument(help="a run's folder")]
@@ -40,7 +39,7 @@ def train(
         chosen = dict(_pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
         if dry_run:
-            typer.echo(session.rehearse(data))
+            typer.echo(session.rehearse(data, begin_from=begin_from))
             return
         if not session.train(data, begin_from=begin_from, workers=workers):
             raise typer.Exit(INTERRUPTED)

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import typer
 
 T = TypeVar("T")
+INTERRUPTED = 130
+"""Exit status, as of a shell's command that Ctrl-C ended."""
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Errors in a sentence, without a traceback."""
+    """Errors and Ctrl-C in a sentence, without a traceback."""
     try:
         from export.contract import ContractError, ControlError
         from export.repository import RepositoryError
@@ -27,6 +29,9 @@ def told() -> Iterator[None]:
     except (TrainingError, ContractError, ControlError, RepositoryError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt as error:
+        typer.secho(str(error) or "interrupted", fg="red", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _incomplete(error: ImportError) -> typer.Exit:

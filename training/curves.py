@@ -32,16 +32,20 @@ Curves = Mapping[str, Curve]
 def read(run: Path) -> Curves:
     """The curves of a run's folder, without what an interrupted part wrote and a later one did again.
 
-    Raises RunError if it has no figures, or a line of them cannot be read.
+    Raises RunError if it has no figures, or a line has something else.
     """
     try:
-        lines = (run / FIGURES).read_text().splitlines()
+        lines = (run / FIGURES).read_bytes().splitlines()
     except OSError as error:
         raise RunError(f"{run} has no figures: {error.strerror}") from error
     points: list[dict[str, float]] = []
     for number, line in enumerate(lines, 1):
         try:
-            point = dict(json.loads(line))
+            found = json.loads(line)
+        except ValueError:
+            continue  # a part of a line, which a full disk or a sudden end cut off
+        try:
+            point = dict(found)
             seen = float(point["images"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{run / FIGURES}, line {number}: no figures") from error
@@ -50,7 +54,7 @@ def read(run: Path) -> Curves:
         points.append(point)
     names = dict.fromkeys(name for point in points for name in point if name != "images")
     if not names:
-        raise RunError(f"{run / FIGURES} is empty")
+        raise RunError(f"{run / FIGURES} has no figures")
     return {name: np.array([(each["images"], each[name]) for each in points if name in each]).T for name in names}
 
 

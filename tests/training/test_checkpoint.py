@@ -28,6 +28,16 @@ def test_a_pickle_is_not_opened(tmp_path: Path, zipped: bool) -> None:
         checkpoint.load(tmp_path / "x.safetensors")
 
 
+def test_a_header_of_any_length_is_no_pickle(tmp_path: Path) -> None:
+    """Headers are multiples of 8 bytes, whose number comes first: each of its 32 lowest bytes, a pickle's 0x80 too."""
+    path, first = tmp_path / "x.safetensors", set[int]()
+    for length in range(0, 256, 8):
+        checkpoint.save(path, {"a": torch.zeros(1)}, {"recipe": "x" * length})
+        first.add(path.read_bytes()[0])
+        checkpoint.load(path)
+    assert first == set(range(0, 256, 8))
+
+
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     """A missing file, a truncated one, and tensors that are no run's."""
     path = tmp_path / "x.safetensors"

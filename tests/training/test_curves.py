@@ -26,6 +26,15 @@ def test_what_was_done_again_counts_once(tmp_path: Path) -> None:
     assert found["fid"].tolist() == [[300], [7]]
 
 
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    """By a full disk, whether or not the run went on later on the same line, or by power that failed."""
+    folder = run(tmp_path / "run", [{"images": 100, "loss": 3}])
+    with (folder / "figures.jsonl").open("ab") as file:
+        file.write(b'{"images": 200, "lo{"images": 200, "loss": 2}\n\0\0\xff\n')
+        file.write(b'{"images": 300, "loss": 1}\n{"images": 400, "')
+    assert read(folder)["loss"].tolist() == [[100, 300], [3, 1]]
+
+
 @pytest.mark.parametrize("lines", [[], [["images", 3]], [{"loss": 1}], [3]])
 def test_what_holds_no_figures_is_named(tmp_path: Path, lines: Sequence[object]) -> None:
     """Empty, a list, a line without its images, a number: the message says which file."""

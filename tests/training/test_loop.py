@@ -10,7 +10,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from tests.training.toy import Config, Other, Toy
+from tests.training.disk import full
+from tests.training.toy import Config, Other, Toy, Watched
 from training.engine import checkpoint, loop
 from training.engine.errors import CheckpointError, RunError, SickRun
 from training.engine.loop import Trainer
@@ -31,6 +32,12 @@ def trained(folder: Path, **settings: object) -> dict[str, torch.Tensor]:
     whole = trainer(folder, **settings)
     assert whole.train(folder)
     return whole.state()
+
+
+def batches() -> list[list[float]]:
+    """What each step of a run is shown, in all."""
+    plan, stream = Config(), Toy(Config()).stream(Path())
+    return [[float(stream[seen + row]["x"]) for row in range(plan.batch)] for seen in range(0, plan.images, plan.batch)]
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -59,18 +66,26 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
 
 
 def test_a_batch_in_parts_is_the_batch(tmp_path: Path) -> None:
-    """Parts see the rows and the random numbers that they would have seen together."""
-    assert close(trained(tmp_path / "one"), trained(tmp_path / "four", parts=4))
+    """Each of four parts sees a quarter of the rows, and the random numbers that they would have seen together."""
+    recipe, run = Watched(Config(parts=4)), Run(tmp_path / "four")
+    run.begin("toy", recipe)
+    parts = Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1))
+    assert parts.train(tmp_path) and close(trained(tmp_path / "one"), parts.state())
+    assert recipe.shown == [batch[begin : begin + 2] for batch in batches() for begin in range(0, 8, 2)]
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    """Each has half of every batch; gradients are averaged."""
+    """Each is shown half of every batch, and both have the weights of the one that is shown all of it."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [str(ROOT / "tests" / "training" / "two_processes.py"), str(tmp_path / "two")]
     done = subprocess.run([*command, *script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     together, _ = checkpoint.load(tmp_path / "two" / LATEST)
     assert close(trained(tmp_path / "one"), together)
+    first, second = (json.loads((tmp_path / "two" / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["shown"] == [batch[:4] for batch in batches()]
+    assert second["shown"] == [batch[4:] for batch in batches()]
+    assert first["weight"] == second["weight"] == together["networks/line/weight"].item()
 
 
 def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
@@ -98,14 +113,26 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the file; nothing half-written stays."""
     trained(tmp_path, images=32)
+    save = Run.save
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def cramped(*state: object, **facts: object) -> None:
+        with full((tmp_path / LATEST).stat().st_size - 100):
+            save(*state, **facts)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(CheckpointError, match=r"latest\.safetensors could not be written.*No space"):
+    monkeypatch.setattr(Run, "save", cramped)
+    with pytest.raises(CheckpointError, match=r"latest\.safetensors could not be written"):
         trainer(tmp_path).train(tmp_path)
     assert trainer(tmp_path).seen == 32 and not list(tmp_path.glob("*.draft"))
+
+
+def test_figures_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    """The run ends, and goes on from its checkpoint where there is room again."""
+    trained(tmp_path, images=32)
+    (tmp_path / "figures.jsonl").unlink()
+    (tmp_path / "figures.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"figures\.jsonl could not be written.*No space"):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 32
 
 
 def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +147,7 @@ def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a new checkpoint, and the one before is whole."""
+    """Without a new checkpoint, and the one before is whole, of which it tells."""
     trained(tmp_path, images=32)
 
     def twice(_: object, seen: int) -> None:
@@ -128,7 +155,7 @@ def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytes
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(loop.Journal, "advance", twice)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="ended at once; the checkpoint of 32 images is kept"):
         trainer(tmp_path).train(tmp_path)
     assert trainer(tmp_path).seen == 32
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.disk import full, spoil
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 
@@ -50,8 +51,19 @@ def test_pictures_of_mixed_sizes_are_no_array(tmp_path: Path) -> None:
     assert Pack(tmp_path / "x.pack").image(1).shape == (4, 8, 3)
 
 
+def test_a_picture_that_is_broken_is_named(tmp_path: Path) -> None:
+    """By its place in the file, whatever part of it is looked at; the others can be read."""
+    path = tmp_path / "x.pack"
+    write(path, examples())
+    spoil(path, 5)
+    drawings = Pack(path).where("domain", "drawing")
+    assert drawings.number(1) == 5 and drawings.image(0).shape == (16, 24, 3)
+    with pytest.raises(DataError, match=r"x\.pack: picture 5 is broken"):
+        drawings.image(1)
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    """An empty domain, an empty set, a file that is none, a picture that is broken, columns that differ."""
+    """An empty domain, an empty set, a file that is none, columns that differ."""
     path = tmp_path / "x.pack"
     write(path, examples())
     with pytest.raises(DataError, match=r"no example has domain sketch; there is drawing, photo"):
@@ -65,3 +77,10 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "z.pack").write_bytes(b"no pack")
     with pytest.raises(DataError, match=r"z\.pack cannot be read"):
         Pack(tmp_path / "z.pack")
+
+
+def test_a_full_disk_is_left_as_it_was(tmp_path: Path) -> None:
+    """The error names the pack, and nothing half-written stays."""
+    with full(1000), pytest.raises(DataError, match=r"x\.pack cannot be written"):
+        write(tmp_path / "x.pack", examples())
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from training.engine.errors import RecipeError
 from training.engine.randomness import Random, Rows, seed_of
 
 
@@ -25,5 +26,5 @@ def test_another_seed_or_place_is_another_stream() -> None:
 def test_rows_are_divided_evenly_or_not_at_all() -> None:
     """A mean over parts is the mean only if they have one size."""
     assert Rows(8, 16, 32).part(1, 2) == Rows(12, 16, 32)
-    with pytest.raises(ValueError, match="8 rows cannot be divided by 3"):
+    with pytest.raises(RecipeError, match="8 rows cannot be divided by 3"):
         Rows(0, 8, 8).part(0, 3)

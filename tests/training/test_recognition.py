@@ -10,13 +10,15 @@ from typer.testing import CliRunner
 
 from export.alignment import SPHEREFACE, cut, similarity
 from training.data import set_aside
-from training.data.pack import Pack
+from training.data.errors import DataError
+from training.data.pack import Example, Pack, write
 from training.data.pictures import read
 from training.data.portraits import Landmarker, five_points
 from training.data.recognition import (
     FRAME,
     MARGIN,
     Faces,
+    aligned,
     detector_box,
     gather,
     main,
@@ -155,10 +157,18 @@ def test_points_of_an_index_are_in_the_pictures_order(rows):
 
 
 def test_every_index_column_is_known(tmp_path):
-    """An index without the columns of its points is a KeyError, not a face in the wrong place."""
+    """An index without the columns of its points is named, with the first of them; no face is in the wrong place."""
     folder = tmp_path / "train-research" / "faces-id"
     folder.mkdir(parents=True)
     with (folder / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["file", "identity"], ["1/2.webp", "1"]])
-    with pytest.raises(KeyError):
+    with pytest.raises(DataError, match=r"faces-id/index\.csv lacks the column 'x0'"):
         next(photos(tmp_path))
+
+
+def test_a_picture_without_points_is_named_as_in_the_file(tmp_path):
+    """By its place in the pack, whatever part of it is looked at."""
+    small = np.zeros((8, 8, 3), np.uint8)
+    write(tmp_path / "x.pack", [Example(small, {"split": split}) for split in ("test", "test", "train")])
+    with pytest.raises(DataError, match=r"x\.pack: picture 2 is 8 x 8 and has no points"):
+        aligned(Pack(tmp_path / "x.pack").where("split", "train"), 0)

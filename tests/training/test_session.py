@@ -1,5 +1,6 @@
 """training.engine.session: runs that begin from others, as those of Photo2Cartoon's groups do from those above them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,8 @@ def test_what_begins_from_another_goes_on_as_itself(tmp_path: Path) -> None:
         Session("toy", {"images": images}, tmp_path / "broken", device="cpu").train(tmp_path, begin_from=parent)
     Session("toy", {"images": "128"}, tmp_path / "whole", device="cpu").train(tmp_path, begin_from=parent)
     assert same(state(tmp_path / "whole"), state(tmp_path / "broken"))
+    told = [json.loads(line)["images"] for line in (tmp_path / "broken" / "figures.jsonl").read_text().splitlines()]
+    assert told == list(range(16, 129, 16))
 
 
 def test_a_tree_of_runs_has_every_generation(tmp_path: Path) -> None:

@@ -88,3 +88,15 @@ class Other(Toy):
     def networks(self) -> dict[str, nn.Module]:
         torch.manual_seed(1)
         return {**super().networks(), "third": nn.Linear(2, 2)}
+
+
+class Watched(Toy):
+    """The same, which keeps what its first loss was shown."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.shown: list[list[float]] = []
+
+    def fit(self, step: Step) -> Mapping[str, Tensor]:
+        self.shown.append(step.batch["x"].tolist())
+        return super().fit(step)

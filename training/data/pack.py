@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from export.alignment import Image
 from training.data.errors import DataError
+from training.engine.drafts import drafted
 
 cv2.setNumThreads(1)  # processes that read examples run one a core, beside the one that trains
 
@@ -62,10 +63,9 @@ def write(path: Path, examples: Iterable[Example], quality: int = QUALITY) -> in
         "ends": np.cumsum([len(each) for each in files]).astype(np.int64),
         **{f"column/{name}": np.ascontiguousarray(value) for name, value in columns.items()},
     }
-    draft = path.with_suffix(".draft")
     try:
-        save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
-        draft.replace(path)
+        with drafted(path) as draft:
+            save_file(tensors, draft, {"format": FORMAT, "names": json.dumps(known)})
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be written: {error}") from error
     return len(files)
@@ -99,9 +99,13 @@ class Pack:
         wanted = [self.names[column].index(name) for name in names if name in self.names.get(column, ())]
         return self._part(np.isin(self.columns[column], wanted) if wanted else np.zeros(len(self), bool), column, names)
 
+    def number(self, index: int) -> int:
+        """Which picture of the file it is, from 0 on; the same in every part of the pack."""
+        return int(self._rows[index])
+
     def image(self, index: int) -> Image:
         """uint8 [H, W, 3] RGB; DataError if its bytes are no picture."""
-        row = int(self._rows[index])
+        row = self.number(index)
         begin, end = int(self._ends[row - 1]) if row else 0, int(self._ends[row])
         decoded = cv2.imdecode(self._bytes()[begin:end], cv2.IMREAD_COLOR)
         if decoded is None:
@@ -114,7 +118,7 @@ class Pack:
         for index, image in enumerate(images):
             if image.shape != images[0].shape:
                 row, first = (f"{each.shape[1]} x {each.shape[0]}" for each in (image, images[0]))
-                raise DataError(f"{self.path}: picture {self._rows[index]} has {row} pixels, the first one {first}")
+                raise DataError(f"{self.path}: picture {self.number(index)} has {row} pixels, the first one {first}")
         return np.stack(images)
 
     def _part(self, chosen: NDArray[np.bool_], column: str, names: Sequence[str]) -> Self:

@@ -172,7 +172,8 @@ def aligned(pack: Pack, index: int) -> tuple[np.ndarray, np.ndarray]:
     if points is None and size == (SPHEREFACE.width, SPHEREFACE.height):
         points = np.array(SPHEREFACE.points)
     if points is None:
-        raise DataError(f"{pack.path}: picture {index} is {size[0]} x {size[1]} and has no points to align it by")
+        what = f"picture {pack.number(index)} is {size[0]} x {size[1]}"
+        raise DataError(f"{pack.path}: {what} and has no points to align it by")
     matrix = similarity(points, FRAME.points)
     return cut(image, matrix, FRAME), apply(matrix, points).astype(np.float32)
 
@@ -213,13 +214,21 @@ BOX_HALF_SIDE = 1.19  # in eye distances, the median of the detector's boxes
 
 
 def photos(root: Path) -> Iterator[Photo]:
-    """Every photo of the seven sets, those set aside marked. KeyError where an index lacks a column."""
+    """Every photo of the seven sets, those set aside marked. DataError where an index lacks a column."""
     for each in _SETS:
-        with (root / each.folder / each.index).open(encoding="utf-8-sig", newline="") as file:
+        index = root / each.folder / each.index
+        with index.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
-                name = f"{each.name}/{row[each.person]}" if each.person else ""
-                path = root / each.folder / each.pictures / row["file"]
-                yield Photo(path, name, _points(row, each.points), _split(each.folder, row), each.source)
+                try:
+                    photo = _photo(each, root / each.folder / each.pictures, row)
+                except KeyError as error:
+                    raise DataError(f"{index} lacks the column {error}") from None
+                yield photo
+
+
+def _photo(of: _Set, pictures: Path, row: Mapping[str, str]) -> Photo:
+    name = f"{of.name}/{row[of.person]}" if of.person else ""
+    return Photo(pictures / row["file"], name, _points(row, of.points), _split(of.folder, row), of.source)
 
 
 def see(rows: Iterable[Photo]) -> Iterator[Sight]:

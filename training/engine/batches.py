@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 
 from torch.utils.data import DataLoader, Sampler, default_collate
 
+from training.engine.errors import TrainingError
 from training.engine.phase import Batch
 from training.engine.randomness import Rows
 from training.engine.recipe import Row, Stream
@@ -31,24 +33,48 @@ class Places(Sampler[list[int]]):
 
 
 class Examples:
-    """A stream, as torch's loader wants it: with a length, which nobody asks for."""
+    """A stream, as torch's loader wants it: asked for all examples of a batch at once."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
-    def __getitem__(self, place: int) -> Row:
-        return self._stream[place]
+    def __getitems__(self, places: list[int]) -> list[Row] | Exception:
+        """An error of which a sentence is told comes instead: what a worker raises gets its traceback as a message."""
+        try:
+            return [self._stream[place] for place in places]
+        except (TrainingError, OSError) as error:
+            return error
 
 
 def loaded(stream: Stream, places: Places, workers: int, *, pinned: bool) -> Iterator[Batch]:
-    """Batches, made ahead of time by `workers` processes; 0: by this one."""
+    """Batches, made ahead of time by `workers` processes; 0: by this one. Raises what the stream raises."""
     loader: DataLoader[Row] = DataLoader(
         Examples(stream),  # type: ignore[arg-type]
         batch_sampler=places,
         num_workers=workers,
-        collate_fn=default_collate,
+        collate_fn=_collated,
         pin_memory=pinned,
+        worker_init_fn=_deaf,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
     )
-    return iter(loader)
+    return _raised(iter(loader))
+
+
+def _deaf(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; a worker ends with the one that trains, which still needs it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _collated(rows: list[Row] | Exception) -> Batch | Exception:
+    if isinstance(rows, Exception):
+        return rows
+    batch: Batch = default_collate(rows)
+    return batch
+
+
+def _raised(batches: Iterator[Batch | Exception]) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch

@@ -6,7 +6,6 @@ Tensors are called networks/NAME/KEY, averages/NAME/KEY and optimisers/PHASE/NET
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,26 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from training.engine.drafts import drafted
 from training.engine.errors import CheckpointError
 
 FORMAT = "likeness-run/1"
-_PICKLES = (b"PK\x03\x04", b"\x80")  # torch.save's archive, and a bare pickle
+# How torch.save's archive and a bare pickle begin. The length of a safetensors header may begin so too, but its ninth
+# byte is the brace of its header.
+_PICKLES = (b"PK\x03\x04", b"\x80")
+_BRACE = 8
 
 Tensors = dict[str, Tensor]
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write the file in one step; CheckpointError if it cannot be written, and what stood there still does."""
-    draft = path.with_suffix(".draft")
     metadata = {"format": FORMAT, **{name: json.dumps(value) for name, value in facts.items()}}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft, metadata)
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        draft.replace(path)
+        with drafted(path) as draft:
+            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft, metadata)
     except (OSError, SafetensorError) as error:
-        draft.unlink(missing_ok=True)
         raise CheckpointError(f"{path} could not be written: {error}") from error
 
 
@@ -44,7 +43,8 @@ def load(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors and facts. CheckpointError if the file is none of ours; a pickle is not opened at all."""
     try:
         with path.open("rb") as file:
-            if file.read(4).startswith(_PICKLES):
+            begins = file.read(_BRACE + 1)
+            if begins.startswith(_PICKLES) and begins[_BRACE:] != b"{":
                 raise CheckpointError(f"{path} is a pickle, which could run anything; import it with `likeness import`")
         with safe_open(path, "pt") as opened:
             metadata = dict(opened.metadata() or {})

@@ -9,8 +9,12 @@ class RecipeError(TrainingError):
     """A recipe that does not exist, or a setting that it does not have or take."""
 
 
+class DeviceError(TrainingError):
+    """A device or a precision that there is not."""
+
+
 class RunError(TrainingError):
-    """A run's folder that belongs to something else."""
+    """A run's folder that belongs to something else, or cannot be written or exported."""
 
 
 class CheckpointError(TrainingError):

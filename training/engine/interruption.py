@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -11,9 +12,11 @@ from typing import Any, Self
 class Interruption:
     """Hears SIGINT and SIGTERM within its block."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Callable[[], str]) -> None:
+        """`kept` tells, in words, what there is to go on with for who does not wait."""
         self.asked = False
         """Whether somebody wants the run to end."""
+        self._kept = kept
         self._former: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -29,5 +32,5 @@ class Interruption:
 
     def _hear(self, sig: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"ended at once; {self._kept()}")
         self.asked = True

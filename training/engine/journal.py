@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from training.engine.errors import RunError
 from training.engine.recipe import Sheet
 
 FIGURES = "figures.jsonl"
@@ -24,7 +26,10 @@ _QUALITY = 92
 
 
 class Journal:
-    """The journal of one run; what an earlier, interrupted part of it wrote beyond `seen` is passed over by readers."""
+    """The journal of one run; what an earlier, interrupted part of it wrote beyond `seen` is passed over by readers.
+
+    Its methods raise RunError if a file cannot be written.
+    """
 
     def __init__(self, folder: Path, name: str, images: int, seen: int) -> None:
         """Of a run that goes on at `seen` of `images`."""
@@ -52,7 +57,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        self._writer.close()
+        with _written(self._folder / EVENTS):
+            self._writer.close()
 
     def advance(self, seen: int) -> None:
         """Move the bar."""
@@ -69,18 +75,21 @@ class Journal:
 
     def _write(self, seen: int, figures: Mapping[str, float]) -> None:
         line = {"images": seen, **{name: float(f"{value:.5g}") for name, value in figures.items()}}
-        with (self._folder / FIGURES).open("a") as file:
+        path = self._folder / FIGURES
+        with _written(path), path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in figures.items():
-            self._writer.add_scalar(name, value, seen)
+        with _written(self._folder / EVENTS):
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, seen)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         self._console.print(f"{seen:>10,}  {shown}", highlight=False, markup=False)
 
     def sheet(self, seen: int, sheet: Sheet) -> None:
         """A picture of pictures."""
         path = self._folder / SHEETS / f"{seen:09d}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        Pillow.fromarray(tiled(sheet)).save(path, quality=_QUALITY)
+        with _written(path):
+            path.parent.mkdir(exist_ok=True)
+            Pillow.fromarray(tiled(sheet)).save(path, quality=_QUALITY)
 
     def complain(self, complaint: str) -> None:
         """In words."""
@@ -91,3 +100,12 @@ def tiled(sheet: Sheet) -> NDArray[np.uint8]:
     """One picture, uint8 [rows * height, columns * width, 3]."""
     rows, columns, height, width, _ = sheet.shape
     return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """An error of the system gets the name of the file, which it lacks where it is one of writing."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} could not be written: {error}") from error

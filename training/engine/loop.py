@@ -138,8 +138,8 @@ class Trainer:
     def train(self, data: Path, *, workers: int = 0) -> bool:
         """Go on to the end, or until somebody interrupts; whether the end was reached.
 
-        Raises SickRun if a figure or a weight is not finite, and what the recipe's stream raises; the newest
-        checkpoint is then there as it was.
+        Raises SickRun if a figure or a weight is not finite, KeyboardInterrupt if somebody interrupts twice, and what
+        the recipe's stream raises; the newest checkpoint is then there as it was.
         """
         plan, fabric = self._plan, self._fabric
         stream = self._recipe.stream(data)
@@ -147,7 +147,10 @@ class Trainer:
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
         figures, health = Figures(), Health(self._recipe.symptoms)
         seconds, reported = 0.0, self.seen
-        with Interruption() as interruption, Journal(self._run.folder, self._name, plan.images, self.seen) as journal:
+        with (
+            Interruption(self._kept) as interruption,
+            Journal(self._run.folder, self._name, plan.images, self.seen) as journal,
+        ):
             for batch in batches:
                 started, before = time.perf_counter(), self.seen
                 self.step(fabric.to_device(batch), figures)
@@ -254,8 +257,10 @@ class Trainer:
                 raise SickRun(self._advice(f"{name} is {value}"))
 
     def _advice(self, what: str) -> str:
-        kept = f"the checkpoint of {self._saved:,} images is kept" if self._saved else "no checkpoint was made yet"
-        return f"{what} after {self.seen:,} images; {kept}. A lower learning rate, or float32, usually helps"
+        return f"{what} after {self.seen:,} images; {self._kept()}. A lower learning rate, or float32, usually helps"
+
+    def _kept(self) -> str:
+        return f"the checkpoint of {self._saved:,} images is kept" if self._saved else "no checkpoint was made yet"
 
     @torch.no_grad()
     def _show(self, stream: Stream, journal: Journal) -> None:

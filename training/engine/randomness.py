@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.engine.errors import RecipeError
+
 
 def seed_of(*numbers: int) -> int:
     """One seed of 63 bits from several non-negative numbers; every change of one of them gives another stream."""
@@ -26,10 +28,11 @@ class Rows:
         return self.end - self.begin
 
     def part(self, number: int, count: int) -> Rows:
-        """The `number`-th of `count` parts of these rows; ValueError if they cannot be of one size."""
+        """The `number`-th of `count` parts of these rows; RecipeError if they cannot be of one size."""
         size, rest = divmod(len(self), count)
         if rest:
-            raise ValueError(f"{len(self)} rows cannot be divided by {count}")
+            why = "batch must be a multiple of parts times processes"
+            raise RecipeError(f"{len(self)} rows cannot be divided by {count}: {why}")
         begin = self.begin + number * size
         return Rows(begin, begin + size, self.total)
 

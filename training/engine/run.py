@@ -16,8 +16,9 @@ from typing import Any
 
 from training.engine import checkpoint
 from training.engine.checkpoint import Tensors
+from training.engine.drafts import drafted
 from training.engine.errors import RunError
-from training.engine.recipe import Recipe
+from training.engine.recipe import Plan, Recipe
 
 LATEST = "latest.safetensors"
 KEPT = "kept"
@@ -39,20 +40,33 @@ class Run:
         return (self.folder / FACTS).exists()
 
     def begin(self, name: str, recipe: Recipe) -> None:
-        """Write down what the run is; RunError if the folder is another recipe's or has other settings."""
-        settings = dataclasses.asdict(recipe.config)
-        if self.exists:
-            self._compare(name, settings)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / FACTS).write_text(json.dumps({"recipe": name, "settings": settings}, indent=1) + "\n")
+        """Write down what the run is; before its first checkpoint it can still become another one.
+
+        RunError if it has one, of another recipe or with other settings, or if nothing can be written.
+        """
+        if self.exists and self.latest.exists():
+            self._compare(name, recipe.config)
+        path = self.folder / FACTS
+        text = json.dumps({"recipe": name, "settings": dataclasses.asdict(recipe.config)}, indent=1) + "\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.exists or path.read_bytes() != text.encode():
+                with drafted(path) as draft:
+                    draft.write_text(text)
+        except OSError as error:
+            raise RunError(f"{path} could not be written: {error}") from error
 
     def facts(self) -> dict[str, Any]:
-        """Recipe and settings; RunError if there are none."""
+        """Recipe and settings; RunError if there are none, or not in the form that `begin` gives them."""
+        path = self.folder / FACTS
         try:
-            found: dict[str, Any] = json.loads((self.folder / FACTS).read_text())
+            found = json.loads(path.read_bytes())
+            return {"recipe": str(found["recipe"]), "settings": dict(found["settings"])}
         except OSError as error:
             raise RunError(f"{self.folder} is no run: {error}") from error
-        return found
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise RunError(f"{path} does not tell recipe and settings of a run ({what})") from error
 
     def save(self, name: str, tensors: Tensors, *, images: int, steps: int, keep: bool) -> None:
         """The newest state; CheckpointError, and the one before is still there."""
@@ -70,11 +84,22 @@ class Run:
             raise RunError(f"{self.latest} is a checkpoint of the recipe {facts.get('recipe')!r}, not of {name!r}")
         return tensors, facts
 
-    def _compare(self, name: str, settings: dict[str, Any]) -> None:
+    def _compare(self, name: str, config: Plan) -> None:
         facts = self.facts()
         if facts["recipe"] != name:
             raise RunError(f"{self.folder} is a run of the recipe {facts['recipe']!r}, not of {name!r}")
-        known = facts["settings"]
-        for key, value in json.loads(json.dumps(settings)).items():
+        # A setting that the recipe gained later had no other value than what is its default now.
+        known = _stored(_defaults(config)) | facts["settings"]
+        for key, value in _stored(dataclasses.asdict(config)).items():
             if key not in FREE and known.get(key) != value:
                 raise RunError(f"{self.folder} began with {key}={known.get(key)}; it cannot go on with {key}={value}")
+
+
+def _defaults(config: Plan) -> dict[str, Any]:
+    return {each.name: each.default for each in dataclasses.fields(config) if each.default is not dataclasses.MISSING}
+
+
+def _stored(settings: dict[str, Any]) -> dict[str, Any]:
+    """As they come back from a file: lists for tuples."""
+    stored: dict[str, Any] = json.loads(json.dumps(settings))
+    return stored

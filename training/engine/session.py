@@ -12,17 +12,20 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import default_collate
 
-from export.repository import publish
-from export.to_onnx import export_model
+from export.parity import ParityError
+from export.repository import publish, vacant
+from export.to_onnx import ExportError, export_model
 from training.engine import checkpoint, foreign
 from training.engine.average import parameters
-from training.engine.errors import RunError
+from training.engine.errors import DeviceError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
 from training.engine.recipe import configured, find
 from training.engine.run import Run
 
 GRAPH = "model.onnx"
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class Session:
@@ -31,7 +34,8 @@ class Session:
     def __init__(
         self, name: str, settings: Mapping[str, str], folder: Path, *, device: str = "auto", precision: str = "32-true"
     ) -> None:
-        """Raises RecipeError."""
+        """Raises RecipeError and DeviceError."""
+        _check(device, precision)
         self._name = name
         self._recipe = configured(find(name), settings)
         self._run = Run(folder)
@@ -46,8 +50,11 @@ class Session:
         self._fabric.launch()
 
     def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
-        """Train, or go on, to the end; whether it was reached. Raises TrainingError."""
-        self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
+        """Train, or go on, to the end; whether it was reached.
+
+        Raises TrainingError, and KeyboardInterrupt if somebody interrupts twice.
+        """
+        self._fit(data, begin_from)
         if self._fabric.is_global_zero:
             self._run.begin(self._name, self._recipe)
         self._fabric.barrier()
@@ -56,11 +63,13 @@ class Session:
             trainer.begin_from(Run(begin_from))
         return trainer.train(data, workers=workers)
 
-    def rehearse(self, data: Path) -> str:
-        """One step that leaves nothing behind, and what would be trained, in words."""
-        self._recipe = self._recipe.fitted(data, {})
+    def rehearse(self, data: Path, *, begin_from: Path | None = None) -> str:
+        """One step that leaves nothing behind, and what would be trained, in words. Raises TrainingError."""
+        self._fit(data, begin_from)
         with tempfile.TemporaryDirectory() as scratch:
             trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
+            if begin_from is not None:
+                trainer.begin_from(Run(begin_from))
             stream, plan = self._recipe.stream(data), self._recipe.config
             figures = Figures()
             trainer.step(default_collate([stream[place] for place in range(self._recipe.batch(0))]), figures)
@@ -68,6 +77,17 @@ class Session:
         found = [f"{name}: {value:.4g}" for name, value in figures.read().items()]
         lines = [f"{self._name} on {self._fabric.device}, {plan.images:,} images", *sizes, *found]
         return "\n".join(lines)
+
+    def _fit(self, data: Path, begin_from: Path | None) -> None:
+        self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
+
+
+def _check(device: str, precision: str) -> None:
+    for what, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise DeviceError(f"there is no {what} {value!r}; there are {', '.join(known)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("PyTorch finds no device 'cuda' here; 'auto' takes what there is")
 
 
 def import_run(name: str, file: Path, folder: Path) -> str:
@@ -95,16 +115,18 @@ def publish_run(folder: Path, to: Path, data: Path | None = None) -> str:
 
     `data`: what the contract's figures, such as thresholds, are measured on.
 
-    Raises RunError, CheckpointError, RecipeError, and what export and repository raise.
+    Raises RunError, CheckpointError, RecipeError, ContractError and RepositoryError.
     """
+    if not to.parent.name or not to.name.isdecimal():
+        raise RunError(f"{to} is not models/NAME/VERSION")
+    root, model, version = to.parent.parent, to.parent.name, int(to.name)
+    vacant(root, model, version)
     run = Run(folder)
     facts = run.facts()
     recipe = configured(find(facts["recipe"]), facts["settings"])
     state = run.state(facts["recipe"])
     if state is None:
         raise RunError(f"{folder} has no checkpoint yet")
-    if not to.name.isdecimal():
-        raise RunError(f"{to} is not models/NAME/VERSION")
     tensors, progress = state
     averages = {name: network.eval() for name, network in recipe.networks().items() if name in recipe.averaged}
     checkpoint.restore(averages, checkpoint.unpacked("averages", tensors), str(run.latest))
@@ -114,6 +136,9 @@ def publish_run(folder: Path, to: Path, data: Path | None = None) -> str:
         network, contract = recipe.exported(averages), recipe.contract(provenance)
         if data is not None:
             contract = recipe.calibrated(contract, network, data)
-        written = export_model(network, contract, path, float16=recipe.float16)
-        publish(to.parents[1], to.parent.name, int(to.name), {GRAPH: path})
-    return f"{to.parent.name}/{to.name}: deviations {dict(written.parity)}"
+        try:
+            written = export_model(network, contract, path, float16=recipe.float16)
+        except (ParityError, ExportError) as error:
+            raise RunError(f"{folder} cannot be exported: {error}") from error
+        publish(root, model, version, {GRAPH: path})
+    return f"{model}/{version}: deviations {dict(written.parity)}"

@@ -29,7 +29,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from export.alignment import SPHEREFACE
@@ -37,6 +37,7 @@ from export.contract import Contract
 from training.data.errors import DataError
 from training.data.identities import Identities, Views
 from training.data.pack import Pack
+from training.data.pose import LIMIT
 from training.data.recognition import TEST, Faces
 from training.data.streams import Shuffled, Twinned
 from training.engine import recipe as engine
@@ -94,7 +95,7 @@ class Config(Plan):
     """Every so many-th view is a second one of the face before it; 0: none."""
     drawn: float = 0.45
     turned: float = 0.0
-    degrees: float = 20.0
+    degrees: Annotated[float, Field(ge=0, le=LIMIT)] = 20.0
     few: int = 0
     jitter: float = 1.0
     mirrored: bool = True

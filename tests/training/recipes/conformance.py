@@ -23,16 +23,19 @@ class Conformance:
     """`images` is a multiple of two batches."""
 
     def test_it_resumes_exactly(self, run: Path, pack: Path, tmp_path: Path) -> None:
-        """What goes on from half of a run ends as the run did, bit by bit."""
+        """What goes on from half of a run, and begins with the step after it, ends as the run did, bit by bit."""
         broken = tmp_path / "run"
         broken.mkdir()
         half = min((run / KEPT).iterdir())
         shutil.copy(half, broken / LATEST)
         shutil.copy(run / FACTS, broken / FACTS)
-        assert Session(self.name, self.settings, broken, device="cpu").train(pack)
+        batch = self.settings["batch"]
+        assert Session(self.name, {**self.settings, "report": batch}, broken, device="cpu").train(pack)
         (whole, end), (resumed, same) = (Run(each).state(self.name) for each in (run, broken))
         assert end == same and int(half.stem) < end["images"]
         assert whole.keys() == resumed.keys() and all(torch.equal(whole[key], resumed[key]) for key in whole)
+        first = json.loads((broken / "figures.jsonl").read_text().splitlines()[0])
+        assert first["images"] == int(half.stem) + int(batch)
 
     def test_it_tells_and_shows(self, run: Path) -> None:
         """Every figure of its journal is finite, and its last sheet is a picture of several."""

@@ -1,14 +1,22 @@
 """training.recipes.dcgan."""
 
+import math
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from torch.utils.data import default_collate
 
 from tests.training.recipes.conformance import Conformance
 from training.engine.average import Average
+from training.engine.figures import Figures
+from training.engine.loop import Trainer
+from training.engine.recipe import configured
+from training.engine.run import Run
 from training.networks.sphereface import parameter_count
-from training.recipes.dcgan import Discriminator, Generator
+from training.recipes.dcgan import Discriminator, Generator, Recipe
 
 
 class TestDcgan(Conformance):
@@ -45,3 +53,23 @@ def test_the_average_draws_by_the_statistics_of_training() -> None:
         drawn = average.networks["generator"]
         assert torch.allclose(drawn(z)[:2], drawn(z[:2]), atol=1e-6)
         assert torch.equal(drawn.layers[1].running_mean, generator.layers[1].running_mean)
+
+
+def test_a_step_in_bfloat16(pack: Path, tmp_path: Path) -> None:
+    """Convolutions compute in it, weights stay in float32 with channels last, and every figure is finite."""
+    recipe = configured(Recipe, TestDcgan.settings)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    trainer, stream, figures = Trainer("dcgan", recipe, Run(tmp_path), fabric), recipe.stream(pack), Figures()
+    computed = []
+    for network in trainer.networks.values():
+        network.layers[0].register_forward_hook(lambda layer, inputs, output: computed.append(output.dtype))
+    before = [weight.clone() for network in trainer.networks.values() for weight in network.parameters()]
+    trainer.step(default_collate([stream[place] for place in range(8)]), figures)
+    assert len(computed) > 2 and set(computed) == {torch.bfloat16}
+    found = figures.read()
+    assert len(found) > 2 and all(map(math.isfinite, found.values()))
+    weights = [weight for network in trainer.networks.values() for weight in network.parameters()]
+    assert not any(torch.equal(old, new) for old, new in zip(before, weights, strict=True))
+    for weight in weights:
+        assert weight.dtype == torch.float32
+        assert weight.ndim < 4 or weight.is_contiguous(memory_format=torch.channels_last)

@@ -91,13 +91,14 @@ def test_training_learns(pack: Path, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_is_the_unbroken_one(pack: Path, tmp_path: Path) -> None:
-    """Bit by bit, in all that a run goes on with."""
-    settings = {"optimiser": "sgd", "rate": 0.003}
+    """Bit by bit, in all that a run goes on with, and no step is made twice."""
+    settings = {"optimiser": "sgd", "rate": 0.003, "report": 16}
     session(tmp_path / "whole", images=48, **settings).train(pack)
     session(tmp_path / "broken", images=32, **settings).train(pack)
     session(tmp_path / "broken", images=48, **settings).train(pack)
     (whole, _), (broken, _) = (Run(tmp_path / each).state("sphereface") for each in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(torch.equal(whole[key], broken[key]) for key in whole)
+    assert [line["images"] for line in figures(tmp_path / "broken")] == [16, 32, 48]
 
 
 @pytest.mark.parametrize("margin", ["asoftmax", "arcface", "cosface", "sphereface2"])
@@ -136,12 +137,14 @@ def test_the_paper_s_schedule() -> None:
     assert [round(phase.schedule(seen), 4) for seen in (0, 1599, 1600, 2400)] == [1, 1, 0.1, 0.01]
 
 
-def test_unknown_depths_and_margins_are_refused() -> None:
-    """With those that there are."""
+def test_settings_that_there_are_not_are_refused() -> None:
+    """Depths and margins with those that there are, and a head turned further than there is a picture of it."""
     with pytest.raises(RecipeError, match="depth: input should be 4, 10, 20, 36 or 64"):
         Session("sphereface", {"depth": "18"}, Path("nowhere"), device="cpu")
     with pytest.raises(RecipeError, match="margin: input should be 'asoftmax'"):
         Session("sphereface", {"margin": "triplet"}, Path("nowhere"), device="cpu")
+    with pytest.raises(RecipeError, match="degrees: input should be less than or equal to 25"):
+        Session("sphereface", {"degrees": "40"}, Path("nowhere"), device="cpu")
 
 
 def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
