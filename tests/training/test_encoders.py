@@ -63,6 +63,13 @@ def test_thresholds_are_of_sets_of_two_people_or_more():
     assert "| faces-id | 1.0% | - |" in realised(embed, everyone[alone], limits)
 
 
+@pytest.mark.parametrize("people", [2, 3])
+def test_a_few_people_have_figures_too(people):
+    """With intervals, though many draws of so few have pairs of one kind only."""
+    some = faces()[: 3 * people]
+    assert table(embed, some).count("this model") == 1 and "nan" not in table(embed, some)
+
+
 def test_the_tables_name_every_population_and_both_recognisers():
     """Figures stand where there are pairs of one person; the thresholds' effect stands for all."""
     text = table(embed, faces())
