@@ -9,10 +9,29 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
+from torch.utils.data import default_collate
 
 from export.parity import open_session
+from training.engine.phase import Batch, Networks, Step
+from training.engine.randomness import Random, Rows
+from training.engine.recipe import Recipe, configured, find
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, publish_run
+from training.losses.adversarial import SPREAD
+
+
+def first_batch(recipe: Recipe, data: Path) -> Batch:
+    """Of its stream."""
+    stream = recipe.stream(data)
+    found: Batch = default_collate([stream[place] for place in range(recipe.batch(0))])
+    return found
+
+
+def stepped(networks: Networks, batch: Batch) -> Step:
+    """A step over the batch, always with the same random numbers."""
+    count = len(next(iter(batch.values())))
+    return Step(networks, batch, 0, Random(0, 0, Rows(0, count, count)))
 
 
 class Conformance:
@@ -33,6 +52,12 @@ class Conformance:
         (whole, end), (resumed, same) = (Run(each).state(self.name) for each in (run, broken))
         assert end == same and int(half.stem) < end["images"]
         assert whole.keys() == resumed.keys() and all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+    def test_what_tells_of_sickness_is_logged(self, run: Path) -> None:
+        """Every symptom is of a figure that each report has."""
+        symptoms = find(self.name).symptoms
+        lines = [json.loads(line) for line in (run / "figures.jsonl").read_text().splitlines()]
+        assert symptoms and all(symptom.figure in line for symptom in symptoms for line in lines)
 
     def test_it_tells_and_shows(self, run: Path) -> None:
         """Every figure of its journal is finite, and its last sheet is a picture of several."""
@@ -66,3 +91,20 @@ class Conformance:
         """One step, in words."""
         told = Session(self.name, self.settings, tmp_path / "run", device="cpu").rehearse(pack)
         assert "parameters" in told and not (tmp_path / "run").exists()
+
+
+class Generating(Conformance):
+    """Tests of a recipe that makes pictures of numbers alone."""
+
+    def test_a_collapse_is_told(self, pack: Path) -> None:
+        """Where the same picture is made of all numbers, the symptom shows."""
+        recipe = configured(find(self.name), self.settings)
+        networks = recipe.networks()
+        for name in recipe.averaged:
+            for parameter in networks[name].parameters():
+                nn.init.zeros_(parameter)
+        step = stepped(networks, first_batch(recipe, pack))
+        (judging,) = [phase for phase in recipe.phases() if phase.name == "discriminator"]
+        judging.loss(step)
+        figures = {name: value.item() for name, value in step.notes.items()}
+        assert SPREAD in [symptom.figure for symptom in recipe.symptoms if symptom.shows(figures)]

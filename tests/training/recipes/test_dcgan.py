@@ -5,13 +5,13 @@ from typing import ClassVar
 import pytest
 import torch
 
-from tests.training.recipes.conformance import Conformance
+from tests.training.recipes.conformance import Generating
 from training.engine.average import Average
 from training.networks.sphereface import parameter_count
 from training.recipes.dcgan import Discriminator, Generator
 
 
-class TestDcgan(Conformance):
+class TestDcgan(Generating):
     name = "dcgan"
     settings: ClassVar = {"images": "32", "batch": "8", "size": "16", "width": "8", "z": "10"}
 
