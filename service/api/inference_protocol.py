@@ -150,6 +150,8 @@ async def _model_ready(request: Request, name: str, version: str | None) -> Mode
         raise ModelNotFound(f"there is no model {name!r}" + (f" of version {version}" if version else ""))
     if standing.state is State.FAILED:
         raise ModelUnsound(standing.reason)
+    if standing.served is not None and (refusal := _refusal(standing.served)):
+        raise ModelNotFound(f"{name}: {refusal}")
     return ModelReady(name=name)
 
 
@@ -211,7 +213,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
 
 @router.post("/repository/index", responses=openapi.problems([*access.ERRORS, errors.ModelsLoading, *OPTION_ERRORS]))
 async def index(request: Request) -> list[IndexEntry]:
-    """Every version of every model; with `ready` only those that are served."""
+    """Every version of every model; with `ready` only those that are served, and that `infer` takes."""
     access.identified(request)
     only_ready = (await models.json_options(request)).get("ready") is True
     standings = await asyncio.to_thread(exchange.parts(request).registry.standings)
@@ -228,7 +230,7 @@ async def load(request: Request, name: str) -> IndexEntry:
             raise MalformedBody("parameters are no JSON object", fields=["parameters"])
         version = schemas.LoadOptions.parse(parameters).version
         served = await asyncio.wrap_future(exchange.parts(request).registry.load(name, version))
-        return IndexEntry(name=name, version=str(served.model.version), state="READY", reason="")
+        return _served_entry(served)
 
 
 @router.post("/repository/models/{name}/unload", responses=openapi.problems([*models.CONTROL_ERRORS, errors.ModelKept]))
@@ -239,9 +241,21 @@ async def unload(request: Request, name: str) -> dict[str, Any]:
         return {}
 
 
+def _refusal(served: Served) -> str:
+    """Why `infer` does not take a model that is served, or nothing."""
+    role = served.model.contract.role
+    return "" if role in SCOPES else f"infer takes a {' or '.join(SCOPES)}, no {role}"
+
+
+def _served_entry(served: Served) -> IndexEntry:
+    reason = _refusal(served)
+    state: Literal["READY", "UNAVAILABLE"] = "UNAVAILABLE" if reason else "READY"
+    return IndexEntry(name=served.model.name, version=str(served.model.version), state=state, reason=reason)
+
+
 def _entry(standing: Standing, version: int) -> IndexEntry:
     served = standing.served
     if served is not None and served.model.version == version:
-        return IndexEntry(name=standing.name, version=str(version), state="READY", reason="")
+        return _served_entry(served)
     reason = standing.reason or (standing.state.value if served is None else "another version is served")
     return IndexEntry(name=standing.name, version=str(version), state="UNAVAILABLE", reason=reason)

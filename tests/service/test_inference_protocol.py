@@ -27,13 +27,16 @@ from service.settings import Settings
 
 
 @pytest.fixture(scope="module", name="address")
-def address_(models: Path, tmp_path_factory: pytest.TempPathFactory, translator_file: bytes) -> Iterator[str]:
-    """Host and port of a real server over the toys, one more translator among them that is loaded on demand."""
+def address_(
+    models: Path, tmp_path_factory: pytest.TempPathFactory, translator_file: bytes, generator_file: bytes
+) -> Iterator[str]:
+    """Host and port of a real server over the toys, a second translator and a generator among them; all on demand."""
     root = tmp_path_factory.mktemp("served")
     for name in ("caricature", "sphereface", "landmarks"):
         (root / name).symlink_to(models / name)
     publish(root, "other", 1, {"model.onnx": translator_file})
     publish(root, "other", 2, {"model.onnx": translator_file})
+    publish(root, "faces", 1, {"model.onnx": generator_file})
     publish(root, "broken", 1, {"model.onnx": b"no graph"})
     settings = Settings(models=root, preload=(), max_batch_items=4, log_level="error")
     listener = socket.create_server(("127.0.0.1", 0))
@@ -144,6 +147,44 @@ def test_a_model_on_demand_is_loaded_for_who_asks(client: triton.InferenceServer
         ]
         == "2"
     )
+
+
+def test_a_generator_that_is_served_is_not_ready_for_inference(
+    address: str, client: triton.InferenceServerClient
+) -> None:
+    """It has no picture to take: the index says so, it is not ready, and has neither metadata nor inference."""
+    assert httpx2.post(f"http://{address}/generate", json={"model": "faces"}, timeout=30).status_code == 200
+    (entry,) = [each for each in client.get_model_repository_index() if each["name"] == "faces"]
+    reason = "infer takes a translator or encoder, no generator"
+    assert (entry["version"], entry["state"], entry["reason"]) == ("1", "UNAVAILABLE", reason)
+    for version in ("", "1"):
+        assert not client.is_model_ready("faces", version)
+        path = f"/v2/models/faces{version and '/versions/1'}/ready"
+        answer = httpx2.get(f"http://{address}{path}")
+        assert (answer.status_code, answer.json()["error"]) == (404, f"faces: {reason}")
+        with pytest.raises(InferenceServerException, match="404"):
+            client.get_model_metadata("faces", version)
+        with pytest.raises(InferenceServerException, match="404"):
+            client.infer("faces", [tensor("image", [crop(0)])], version)
+
+
+def test_a_generator_that_is_loaded_is_an_entry_of_the_index(
+    tmp_path: Path, models: Path, generator_file: bytes
+) -> None:
+    """Load answers what the index says of it from then on."""
+    for path in models.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    publish(tmp_path, "faces", 1, {"model.onnx": generator_file})
+    key, line = new_key("admin", [Scope.ADMIN])
+    (tmp_path / "keys.toml").write_text(line)
+    settings = Settings(
+        models=tmp_path, preload=(), api_keys=tmp_path / "keys.toml", allow_model_control=True, log_level="error"
+    )
+    with TestClient(create_app(settings), headers={"X-API-Key": key}) as client:
+        entry = client.post("/v2/repository/models/faces/load").json()
+        assert (entry["state"], entry["version"]) == ("UNAVAILABLE", "1")
+        assert entry in client.post("/v2/repository/index").json()
+        assert entry not in client.post("/v2/repository/index", json={"ready": True}).json()
 
 
 # Drawing
@@ -457,7 +498,7 @@ def test_the_repository_by_its_client(address: str, client: triton.InferenceServ
     """Index, load and unload as the client knows them; without leave for it the last two are refused."""
     entries = {(each["name"], each["version"]): each["state"] for each in client.get_model_repository_index()}
     assert entries[("caricature", "1")] == "READY" and entries[("broken", "1")] == "UNAVAILABLE"
-    assert {name for name, _ in entries} == {"caricature", "sphereface", "other", "broken"}
+    assert {name for name, _ in entries} == {"caricature", "sphereface", "other", "faces", "broken"}
     ready = httpx2.post(f"http://{address}/v2/repository/index", json={"ready": True}).json()
     assert {each["state"] for each in ready} == {"READY"} and len(ready) < len(entries)
     for control in (client.load_model, client.unload_model):

@@ -6,15 +6,18 @@ import pytest
 import torch
 
 from training.losses.adversarial import (
+    COLLAPSE,
     HINGE,
     LEAST_SQUARES,
     NON_SATURATING,
     SATURATING,
+    SPREAD,
     WASSERSTEIN,
     Objective,
     least_squares,
     real_sign,
     relativistic,
+    spread,
 )
 
 REAL, FAKE = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 3.0])
@@ -75,3 +78,17 @@ def test_half_precision_is_widened_first() -> None:
 def test_the_sign_tells_overfitting() -> None:
     """1 where all real pictures are known as such."""
     assert real_sign(torch.tensor([1.0, 2.0, 0.1])) == 1 and real_sign(torch.tensor([1.0, -2.0])) == 0
+
+
+def test_the_spread_tells_collapse() -> None:
+    """How much pictures differ beside real ones, whatever their mean; of one picture for all the symptom shows."""
+    real = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert spread(real.flip(0) + 2, real).item() == pytest.approx(1, abs=1e-4)
+    assert spread(0.5 * real, real).item() == pytest.approx(0.5, abs=1e-4)
+    one = spread(real[:1].expand_as(real), real).item()
+    assert one < 1e-4 and COLLAPSE.shows({SPREAD: one}) and not COLLAPSE.shows({SPREAD: 0.5})
+
+
+def test_one_picture_alone_has_not_collapsed() -> None:
+    """Of a batch of one nothing is known."""
+    assert spread(REAL[:1].view(1, 1, 1, 1), FAKE[:1].view(1, 1, 1, 1)) == 1

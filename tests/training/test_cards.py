@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
@@ -41,3 +42,20 @@ def test_drawings_are_made_in_the_translator_s_frame(models: Path) -> None:
     (drawn,) = drawn_by(Exported(models / "caricature" / "1"), iter([sight]), 1.0)
     assert drawn.person == "ann" and np.array_equal(drawn.points, SQUARE_256.points)
     assert drawn.image.shape == (256, 256, 3) and (drawn.image == 55).all()
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_a_few_people_have_a_table(people: int, models: Path, tmp_path: Path) -> None:
+    """As any others."""
+    faces(people).save(tmp_path / "few.pack")
+    told = CliRunner().invoke(app, ["people", str(models / "sphereface" / "1"), str(tmp_path / "few.pack")])
+    assert told.exit_code == 0 and f"| toys: {people} ({2 * people}) | this model |" in told.output, told.output
+
+
+def test_what_is_not_there_is_told_in_a_sentence(models: Path, tmp_path: Path) -> None:
+    """A pack or a model: its path, and no traceback."""
+    faces(2).save(tmp_path / "few.pack")
+    for model, pack, named in (("sphereface/1", "none.pack", "none.pack"), ("nobody/1", "few.pack", "nobody")):
+        told = CliRunner().invoke(app, ["people", str(models / model), str(tmp_path / pack)])
+        assert told.exit_code == 1 and named in told.output, told.output
+        assert isinstance(told.exception, SystemExit) and "Traceback" not in told.output

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training.data.errors import DataError
 from training.data.recognition import FRAME, Faces
 from training.metrics.encoders import calibrate, populations, realised, table, thresholds, verified
 
@@ -48,6 +49,25 @@ def test_figures_of_a_run_are_of_sets_with_pairs_of_both_kinds():
     found = verified(embed, faces())
     assert found.keys() == {f"{name}/{figure}" for name in ("faces-id", "landmarks68") for figure in ("tar", "auc")}
     assert found["faces-id/auc"] > 0.9
+
+
+def test_thresholds_are_of_sets_of_two_people_or_more():
+    """One person alone is passed over in a set, and said if there is nobody else; the tables have a dash for it."""
+    everyone = faces()
+    alone = everyone.persons == "faces-id/0"
+    limits = calibrate(embed, everyone[alone | (everyone.sources == "landmarks68 (some terms)")])
+    assert limits == calibrate(embed, everyone[everyone.sources == "landmarks68 (some terms)"])
+    with pytest.raises(DataError, match=r"two people of one set.*: faces-id"):
+        calibrate(embed, everyone[alone])
+    assert "faces-id" not in table(embed, everyone[alone])
+    assert "| faces-id | 1.0% | - |" in realised(embed, everyone[alone], limits)
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_a_few_people_have_figures_too(people):
+    """With intervals, though many draws of so few have pairs of one kind only."""
+    some = faces()[: 3 * people]
+    assert table(embed, some).count("this model") == 1 and "nan" not in table(embed, some)
 
 
 def test_the_tables_name_every_population_and_both_recognisers():

@@ -52,28 +52,20 @@ def typed(command: str) -> list[str]:
     return words
 
 
-def work(commands: list[str], *more: str) -> None:
+def work(commands: list[str]) -> None:
     """All of them, one after the other."""
     for command in commands:
         assert command.startswith("likeness "), command
-        result = CliRunner().invoke(app, [*typed(command), *more])
+        result = CliRunner().invoke(app, typed(command))
         assert result.exit_code == 0, f"{command}\n{result.output}"
 
 
-def test_the_commands_up_to_the_first_step_work(clone: Path) -> None:
-    """From two folders to a rehearsal of the training; the options of all others are understood."""
-    first = next(number for number, command in enumerate(COMMANDS, 1) if "--dry-run" in command)
-    work(COMMANDS[:first])
-    assert "mean" in (clone / "runs" / "report.html").read_text()
-    work(COMMANDS[first:-1], "--help")
-
-
-@pytest.mark.full
 def test_every_command_of_the_page_works(clone: Path) -> None:
     """In their order, up to a drawing that the service made with the model."""
     *before, serve, curl = COMMANDS
     assert serve.startswith("likeness serve") and curl.startswith("curl ") and LOCAL in curl
     work(before)
+    assert "mean" in (clone / "runs" / "report.html").read_text()
     assert list((clone / "runs" / "ugatit" / "sheets").glob("*.jpg"))
     with serving(clone / "models", clone, *typed(serve)[1:]) as process:
         asked = curl.replace(LOCAL, f"127.0.0.1:{process.port}")

@@ -45,11 +45,14 @@ def test_cyclegans_generator_has_the_published_size() -> None:
 
 
 def test_munits_parts_have_the_published_sizes() -> None:
-    """Content encoder; decoder and the network of its AdaIN, whose last layer is those of the normalisations."""
+    """Both encoders; decoder and the network of its AdaIN, whose last layer is those of the normalisations."""
     with torch.device("meta"):
         plain = [ResidualBlock(256, bias=True) for _ in range(4)]
         halves = [convolution(before, after, 4, stride=2, bias=True) for before, after in ((64, 128), (128, 256))]
         assert parameter_count(nn.ModuleList([convolution(3, 64, 7, bias=True), *halves, *plain])) == 5_385_856
+        style = [convolution(256, 256, 4, stride=2, bias=True) for _ in range(2)]
+        code = nn.Conv2d(256, 8, 1)  # of the mean over all places
+        assert parameter_count(nn.ModuleList([convolution(3, 64, 7, bias=True), *halves, *style, code])) == 2_764_936
         styled = [ResidualBlock(256, partial(ada_in, code=256), bias=True) for _ in range(4)]
         doubles = [nn.Conv2d(before, after, 5) for before, after in ((256, 128), (128, 64))]
         gains = 2 * (128 + 64)  # of the layer norms behind them

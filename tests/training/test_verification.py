@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from training.data.errors import DataError
 from training.metrics.verification import Pairs, accuracy, all_pairs, bootstrap, impostor_threshold, roc
 
 SIMILARITY = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
@@ -88,6 +89,32 @@ def test_the_interval_holds_the_figure_and_shrinks_with_people():
         assert found.low <= found.value <= found.high
     assert many.high - many.low < few.high - few.low
     assert f"{few:.3f}".count("..") == 1
+
+
+def few(people: int) -> tuple[np.ndarray, Pairs, np.ndarray]:
+    """Noise on all pairs of three pictures of each of a few people."""
+    persons = np.repeat(np.arange(people), 3).astype(str)
+    pairs = all_pairs(len(persons))
+    return np.random.default_rng(0).random(len(pairs.left)), pairs, persons
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_a_few_people_have_an_interval(people):
+    """Draws that have pairs of one kind only, which half of those of two people are, are not looked at."""
+    (auc,) = bootstrap(lambda curve: [curve.auc], *few(people))
+    assert auc.low <= auc.value <= auc.high
+
+
+def test_one_person_is_too_few():
+    """Nobody can be mistaken for somebody else: an error that says how many there are."""
+    with pytest.raises(DataError, match=r"too few people for an interval \(1\)"):
+        bootstrap(lambda curve: [curve.auc], *few(1))
+
+
+def test_one_pair_of_a_kind_has_no_accuracy():
+    """The threshold is to be decided by other pairs."""
+    with pytest.raises(DataError, match=r"two pairs of each kind.*there are 1"):
+        accuracy(SIMILARITY[:4], np.array([True, False, False, False]))
 
 
 @pytest.mark.parametrize("far, accepted", [(0.0, 0), (0.1, 1), (0.25, 2), (1.0, 10)])

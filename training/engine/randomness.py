@@ -60,9 +60,5 @@ class Random:
             torch.randint(low, high, (self.rows.total, *shape), generator=self._generator, device=self._device)
         )
 
-    def permutation(self) -> Tensor:
-        """A random order of as many things as there are rows in the whole batch, the same in every part: int64."""
-        return torch.randperm(self.rows.total, generator=self._generator, device=self._device)
-
     def _mine(self, drawn: Tensor) -> Tensor:
         return drawn[self.rows.begin : self.rows.end]

@@ -17,6 +17,7 @@ import numpy as np
 import typer
 
 from export.alignment import cut, similarity
+from training.console import told
 from training.data.pack import Pack
 from training.data.recognition import CHECK, TEST, Faces, Sight, gather, photos, see
 from training.evaluation.exported import Exported
@@ -29,9 +30,10 @@ Model = Annotated[Path, typer.Argument(help="models/NAME/VERSION")]
 @app.command()
 def people(model: Model, packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
     """People who were in no training, and what the thresholds do to them."""
-    encoder, faces = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
-    typer.echo(table(embedding(encoder), faces))
-    typer.echo(realised(embedding(encoder), faces, encoder.contract.thresholds))
+    with told():
+        encoder, faces = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
+        typer.echo(table(embedding(encoder), faces))
+        typer.echo(realised(embedding(encoder), faces, encoder.contract.thresholds))
 
 
 @app.command()
@@ -42,9 +44,10 @@ def drawings(
     strength: float = 1.0,
 ) -> None:
     """Photos of the people of congress256 who are set aside, against a translator's drawings of them."""
-    rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
-    drawn = gather(drawn_by(Exported(translator), see(rows), strength))
-    typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), drawn))
+    with told():
+        rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
+        drawn = gather(drawn_by(Exported(translator), see(rows), strength))
+        typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), drawn))
 
 
 def embedding(encoder: Exported) -> Embed:

@@ -15,14 +15,29 @@ from torch.nn import functional
 from training.engine.health import Symptom
 
 REAL_SIGN = "real_sign"
-SYMPTOMS = (
-    Symptom(
-        figure=REAL_SIGN,
+SPREAD = "spread"
+EPSILON = 1e-6
+"""Beside deviations of pictures in -1..1, so that none is as much as none."""
+
+
+def by_heart(figure: str = REAL_SIGN, who: str = "The discriminator") -> Symptom:
+    """Of a discriminator, whose `real_sign` is logged as `figure`."""
+    return Symptom(
+        figure=figure,
         above=0.9,
-        says="The discriminator knows nearly all real pictures by heart",
+        says=f"{who} knows nearly all real pictures by heart",
         try_="More augmentation of what it sees, a stronger penalty, or more pictures",
-    ),
+    )
+
+
+COLLAPSE = Symptom(
+    figure=SPREAD,
+    below=0.1,  # of DCGAN's first thousands of faces, which are fog, it is a quarter
+    says="Whatever the numbers, nearly the same picture is made of them",
+    try_="Lower rates, a larger batch or a stronger penalty, from a checkpoint that was kept before",
 )
+SYMPTOMS = (by_heart(), COLLAPSE)
+"""Of one discriminator and a generator that makes pictures of numbers."""
 
 
 @dataclass(frozen=True)
@@ -77,3 +92,13 @@ def relativistic(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def real_sign(logits: Tensor) -> Tensor:
     """Mean sign of the logits of real pictures, -1..1: near 1 where a discriminator overfits (Karras et al. 2020)."""
     return torch.sign(logits.detach().float()).mean()
+
+
+def spread(made: Tensor, real: Tensor) -> Tensor:
+    """How much the made pictures [B, C, H, W] of a batch differ, as a share of how much its real ones do.
+
+    By the deviation of each value over the batch, its mean over values: about 1 where as much changes, near 0 where a
+    generator has collapsed to one picture. 1 of single pictures, which say nothing.
+    """
+    made, real = (each.detach().float().std(0, correction=0).mean() + EPSILON for each in (made, real))
+    return made / real

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+EPSILON = 1e-12
+"""Within the root: its gradient at zero is infinite."""
+
 
 def descriptor_loss(predicted: Tensor, descriptors: Tensor) -> Tensor:
     """Mean 1 - cosine between predicted [B, D] and the teacher's (centred) descriptors [B, D]; in 0..2."""
@@ -16,11 +19,12 @@ def relational_loss(embeddings: Tensor, descriptors: Tensor) -> Tensor:
     """How far the students' cosines of all pairs in the batch are from the teacher's: root mean square, in 0..2.
 
     "Relational knowledge distillation": what counts for verification is who is near whom, not the coordinates. The
-    students' [B, E] and the teacher's [B, D] spaces may differ in dimension.
+    students' [B, E] and the teacher's [B, D] spaces may differ in dimension. It is 0, but for a millionth, where there
+    is nothing to learn: of a student who agrees, or of a batch without a pair.
     """
     others = ~torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
     difference = _cosines(embeddings)[others] - _cosines(descriptors)[others]
-    return difference.square().mean().sqrt()
+    return (difference.square().sum() / max(len(difference), 1) + EPSILON).sqrt()
 
 
 def neighbour_loss(embeddings: Tensor, descriptors: Tensor, temperature: float = 0.1) -> Tensor:

@@ -33,11 +33,6 @@ def r1(critic: Critic, real: Tensor) -> Tensor:
     return gradient.square().flatten(1).sum(1).mean() / 2
 
 
-def drift(logits: Tensor) -> Tensor:
-    """Mean squared logit of real pictures, which keeps a Wasserstein critic near zero (Karras et al. 2018)."""
-    return logits.float().square().mean()
-
-
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float = 0.01) -> None:
     """Every parameter into -limit..limit (Arjovsky et al. 2017), those of normalisations too."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from training.data.errors import DataError
 from training.data.recognition import Faces
 from training.metrics.interval import Interval
 from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold, roc
@@ -68,14 +69,14 @@ def thresholds(populations_of_impostors: Sequence[np.ndarray]) -> dict[str, floa
 
 
 def table(embed: Embed, faces: Faces) -> str:
-    """Markdown: own and, with descriptors, dlib's figures on every population that has pairs of one person."""
+    """Markdown: own and, with descriptors, dlib's figures on every population that has pairs of both kinds."""
     lines = [
         "| people (pictures) | recogniser | accuracy | TAR at FAR 1 % | TAR at FAR 0.1 % | AUC |",
         "|---|---|---|---|---|---|",
     ]
     for name, group in populations(faces).items():
         pairs = all_pairs(len(group))
-        if not pairs.same(group.persons).any():
+        if not _of_both_kinds(pairs.same(group.persons)):
             continue
         scored = {"this model": cosine(embed(group.frames()), pairs)}
         if group.descriptors.size:
@@ -104,9 +105,17 @@ def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
 
 
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
-    """`thresholds` over all populations; people who are not among them show what they are worth."""
-    scored = [_scored(embed, group) for group in populations(faces).values()]
-    return thresholds([similarity[~same] for similarity, same in scored])
+    """`thresholds` over all populations; people who are not among them show what they are worth.
+
+    Of one person alone nothing is known about others. DataError if no population has two people.
+    """
+    groups = populations(faces)
+    scored = [_scored(embed, group) for group in groups.values()]
+    impostors = [similarity[~same] for similarity, same in scored if not same.all()]
+    if not impostors:
+        named = ", ".join(groups)
+        raise DataError(f"a threshold is between two people of one set; those set aside are one of each: {named}")
+    return thresholds(impostors)
 
 
 def verified(embed: Embed, faces: Faces) -> dict[str, float]:
@@ -114,7 +123,7 @@ def verified(embed: Embed, faces: Faces) -> dict[str, float]:
     found = {}
     for name, group in populations(faces).items():
         similarity, same = _scored(embed, group)
-        if same.any() and not same.all():
+        if _of_both_kinds(same):
             curve = roc(similarity, same)
             found |= {f"{name}/tar": curve.at(FARS[0])[0], f"{name}/auc": curve.auc}
     return found
@@ -126,10 +135,19 @@ def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:
     for name, group in populations(faces).items():
         similarity, same = _scored(embed, group)
         for far, limit in limits.items():
-            impostors = f"{100 * (similarity[~same] >= limit).mean():.2f} % of {(~same).sum():,}"
-            genuine = f"{100 * (similarity[same] >= limit).mean():.1f} % of {same.sum():,}" if same.any() else "-"
+            impostors, genuine = _accepted(similarity[~same], limit, 2), _accepted(similarity[same], limit, 1)
             lines.append(f"| {name} | {float(far):.1%} | {impostors} | {genuine} |")
     return "\n".join(lines)
+
+
+def _accepted(similarity: np.ndarray, limit: float, digits: int) -> str:
+    """The share of some pairs that reaches a threshold, and how many they are; a dash if there are none."""
+    return f"{100 * (similarity >= limit).mean():.{digits}f} % of {len(similarity):,}" if len(similarity) else "-"
+
+
+def _of_both_kinds(same: np.ndarray) -> bool:
+    """Whether there are pairs of one person and pairs of two."""
+    return bool(same.any() and not same.all())
 
 
 def _scored(embed: Embed, group: Faces) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data.errors import DataError
 from training.metrics.interval import Interval
 
 FARS = (0.01, 0.001)
+REDRAWS = 100
+"""Times that people are drawn once more where those drawn have pairs of one kind only, as few people often have."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,14 @@ def best_threshold(similarity: np.ndarray, same: np.ndarray) -> float:
 def accuracy(similarity: np.ndarray, same: np.ndarray, folds: int = 10, seed: int = 0) -> float:
     """Mean accuracy over folds, each at the threshold that is best on the others; as many pairs of each kind.
 
-    The protocol of LFW (Huang et al. 2007): of the kind with more pairs a random choice is taken.
+    The protocol of LFW (Huang et al. 2007): of the kind with more pairs a random choice is taken. DataError below two
+    pairs of either kind.
     """
     rng = np.random.default_rng(seed)
     kinds = [rng.permutation(np.flatnonzero(kind)) for kind in (same, ~same)]
     count = min(map(len, kinds))
+    if count < 2:
+        raise DataError(f"an accuracy needs two pairs of each kind, of one person and of two; of one there are {count}")
     folds = min(folds, count)
     parts = [np.concatenate([np.array_split(kind[:count], folds)[fold] for kind in kinds]) for fold in range(folds)]
     scores = []
@@ -109,7 +115,7 @@ def bootstrap(
     """The figures of the curve with their intervals when people are drawn again, with replacement.
 
     People, not pairs, are the independent draws: a person drawn n times weighs n in pairs of its own and n m in pairs
-    with one drawn m times.
+    with one drawn m times. DataError where their draws have pairs of one kind only, as those of one person have.
     """
     names, person = np.unique(persons, return_inverse=True)
     order = np.argsort(-similarity, kind="stable")  # once; every curve below finds its pairs in order
@@ -118,8 +124,19 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(rounds):
-        drawn = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)).astype(float)
-        weights = np.where(same, drawn[left], drawn[left] * drawn[right])
+        weights = _drawn_again(same, left, right, len(names), rng)
         values.append(figure(roc(similarity, same, weights)))
     lows, highs = np.percentile(values, [2.5, 97.5], axis=0)
     return [Interval(*map(float, each)) for each in zip(figure(roc(similarity, same)), lows, highs, strict=True)]
+
+
+def _drawn_again(
+    same: np.ndarray, left: np.ndarray, right: np.ndarray, people: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The weights of all pairs when people are drawn with replacement, some of each kind above 0."""
+    for _ in range(REDRAWS):
+        drawn = np.bincount(rng.integers(people, size=people), minlength=people).astype(float)
+        weights = np.where(same, drawn[left], drawn[left] * drawn[right])
+        if weights[same].any() and weights[~same].any():
+            return weights
+    raise DataError(f"too few people for an interval ({people}): drawn again, they have pairs of one kind only")

@@ -30,7 +30,7 @@ from training.engine import recipe as engine
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SYMPTOMS, real_sign
+from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SPREAD, SYMPTOMS, real_sign, spread
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture, pixels
 
@@ -125,8 +125,10 @@ class Recipe(engine.Recipe):
         with torch.no_grad():
             fakes = step.networks["generator"](self._z(step))
         judge = step.networks["discriminator"]
-        real = judge(picture(step.batch["image"]))
+        pictures = picture(step.batch["image"])
+        real = judge(pictures)
         step.note(REAL_SIGN, real_sign(real))
+        step.note(SPREAD, spread(fakes, pictures))
         return {"adversarial": NON_SATURATING.discriminator(real, judge(fakes))}
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:

@@ -36,7 +36,7 @@ from training.engine.clock import linear_decay
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import REAL_SIGN, SYMPTOMS, least_squares, real_sign
+from training.losses.adversarial import REAL_SIGN, by_heart, least_squares, real_sign
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.normalisation import clamp_shares
 from training.networks.pixels import PixelTranslator, picture, pixels
@@ -72,7 +72,9 @@ class Recipe(engine.Recipe):
 
     Config = Config
     averaged = ("photo_to_drawing",)
-    symptoms = SYMPTOMS
+    symptoms = tuple(
+        by_heart(f"{REAL_SIGN}_{domain}", f"The discriminator of the domain {domain}") for domain in DOMAINS
+    )
     config: Config
 
     def networks(self) -> dict[str, nn.Module]:
@@ -114,7 +116,7 @@ class Recipe(engine.Recipe):
                 # The paper's squares are not halved.
                 loss = 2 * OBJECTIVE.discriminator(logits, fake[name])
                 terms[f"{name}_{target}"] = self.config.adversarial * loss
-            step.note(REAL_SIGN, real_sign(real["global_patch"] - 0.5))
+            step.note(f"{REAL_SIGN}_{target}", real_sign(real["global_patch"] - 0.5))
         return terms
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:

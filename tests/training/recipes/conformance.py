@@ -1,5 +1,6 @@
 """What every recipe does on toy size. The test of a recipe is a subclass with its name and its toy settings."""
 
+import copy
 import json
 import shutil
 from collections.abc import Mapping
@@ -9,10 +10,42 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from export.parity import open_session
+from training.engine.phase import Batch, Networks, Phase, Step
+from training.engine.randomness import Random, Rows
+from training.engine.recipe import Recipe, configured, find
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, publish_run
+from training.losses.adversarial import SPREAD
+
+STEPS = 8
+"""Of a phase alone, after which its loss is lower."""
+
+
+def first_batch(recipe: Recipe, data: Path) -> Batch:
+    """Of its stream."""
+    stream = recipe.stream(data)
+    found: Batch = default_collate([stream[place] for place in range(recipe.batch(0))])
+    return found
+
+
+def stepped(networks: Networks, batch: Batch) -> Step:
+    """A step over the batch, always with the same random numbers."""
+    count = len(next(iter(batch.values())))
+    return Step(networks, batch, 0, Random(0, 0, Rows(0, count, count)))
+
+
+def loss(phase: Phase, networks: Networks, batch: Batch) -> Tensor:
+    """All of it."""
+    return torch.stack([*phase.loss(stepped(networks, batch)).values()]).sum()
+
+
+def pulled(network: nn.Module) -> bool:
+    """Whether a gradient has come to it."""
+    return any(each.grad is not None and bool(each.grad.any()) for each in network.parameters())
 
 
 class Conformance:
@@ -36,6 +69,33 @@ class Conformance:
         assert whole.keys() == resumed.keys() and all(torch.equal(whole[key], resumed[key]) for key in whole)
         first = json.loads((broken / "figures.jsonl").read_text().splitlines()[0])
         assert first["images"] == int(half.stem) + int(batch)
+
+    def test_every_phase_learns(self, pack: Path) -> None:
+        """Each lowers its own loss of a batch by means of all networks that it trains, while the others stay.
+
+        In a run losses of adversaries need not fall: what one learns makes the task of the other harder.
+        """
+        recipe = configured(find(self.name), self.settings)
+        batch, phases = first_batch(recipe, pack), {phase.name: phase for phase in recipe.phases()}
+        for phase in phases.values():
+            torch.manual_seed(0)
+            begun = recipe.networks()
+            learnt = {name: copy.deepcopy(begun[name]) for name in phase.trains}
+            named = [pair for network in learnt.values() for pair in network.named_parameters()]
+            optimiser = phases[phase.shares or phase.name].optimiser(named)
+            for _ in range(STEPS):
+                optimiser.zero_grad()
+                loss(phase, copy.deepcopy(begun) | learnt, batch).backward()
+                assert all(map(pulled, learnt.values())), phase.name
+                optimiser.step()
+            before, after = (loss(phase, copy.deepcopy(each), batch) for each in (begun, begun | learnt))
+            assert after < before, phase.name
+
+    def test_what_tells_of_sickness_is_logged(self, run: Path) -> None:
+        """Every symptom is of a figure that each report has."""
+        symptoms = find(self.name).symptoms
+        lines = [json.loads(line) for line in (run / "figures.jsonl").read_text().splitlines()]
+        assert symptoms and all(symptom.figure in line for symptom in symptoms for line in lines)
 
     def test_it_tells_and_shows(self, run: Path) -> None:
         """Every figure of its journal is finite, and its last sheet is a picture of several."""
@@ -69,3 +129,20 @@ class Conformance:
         """One step, in words."""
         told = Session(self.name, self.settings, tmp_path / "run", device="cpu").rehearse(pack)
         assert "parameters" in told and not (tmp_path / "run").exists()
+
+
+class Generating(Conformance):
+    """Tests of a recipe that makes pictures of numbers alone."""
+
+    def test_a_collapse_is_told(self, pack: Path) -> None:
+        """Where the same picture is made of all numbers, the symptom shows."""
+        recipe = configured(find(self.name), self.settings)
+        networks = recipe.networks()
+        for name in recipe.averaged:
+            for parameter in networks[name].parameters():
+                nn.init.zeros_(parameter)
+        step = stepped(networks, first_batch(recipe, pack))
+        (judging,) = [phase for phase in recipe.phases() if phase.name == "discriminator"]
+        judging.loss(step)
+        figures = {name: value.item() for name, value in step.notes.items()}
+        assert SPREAD in [symptom.figure for symptom in recipe.symptoms if symptom.shows(figures)]

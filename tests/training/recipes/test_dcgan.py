@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import default_collate
 
-from tests.training.recipes.conformance import Conformance
+from tests.training.recipes.conformance import Generating
 from training.engine.average import Average
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
@@ -19,7 +19,7 @@ from training.networks.sphereface import parameter_count
 from training.recipes.dcgan import Discriminator, Generator, Recipe
 
 
-class TestDcgan(Conformance):
+class TestDcgan(Generating):
     name = "dcgan"
     settings: ClassVar = {"images": "32", "batch": "8", "size": "16", "width": "8", "z": "10"}
 

@@ -273,11 +273,14 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_thresholds_need_people_set_aside(pack: Path, tmp_path: Path) -> None:
-    """A pack without any is named, and nothing is exported."""
+    """A pack without any is named, and so is a set with only one of them; nothing is exported."""
     session(tmp_path / "run", images=16).train(pack)
     write(tmp_path / "all.pack", [Example(each.image, {"person": "x"}) for each in examples(range(1))])
     with pytest.raises(DataError, match=r"all\.pack sets nobody aside"):
         publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "all.pack")
+    write(tmp_path / "one.pack", examples(range(7)))
+    with pytest.raises(DataError, match=r"two people of one set.*: album"):
+        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "one.pack")
     assert not (tmp_path / "models").exists()
 
 

@@ -1,8 +1,16 @@
 """training.recipes.ugatit."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
+import pytest
+import torch
+from torch import Tensor
+
 from tests.training.recipes.conformance import Conformance
+from training.engine.phase import Step
+from training.engine.randomness import Random, Rows
+from training.recipes.ugatit import DOMAINS, Config, Recipe
 
 
 class TestUgatit(Conformance):
@@ -15,3 +23,20 @@ class TestUgatit(Conformance):
         "discriminator_width": "2",
         "blocks": "1",
     }
+
+
+@pytest.mark.parametrize("sick", DOMAINS)
+def test_each_discriminator_is_watched(sick: str) -> None:
+    """The one that knows its pictures by heart is told, whatever the other does."""
+
+    def judge(level: float) -> Callable[[Tensor], dict[str, Tensor]]:
+        return lambda pictures: {"global_patch": torch.full((len(pictures), 1, 2, 2), level)}
+
+    judges = {f"{domain}_discriminator": judge(1.0 if domain == sick else 0.0) for domain in DOMAINS}
+    copies = {name: lambda pictures: (pictures, None) for name in ("photo_to_drawing", "drawing_to_photo")}
+    batch = {f"{domain}_image": torch.zeros(2, 8, 8, 3, dtype=torch.uint8) for domain in DOMAINS}
+    step = Step({**judges, **copies}, batch, 0, Random(0, 0, Rows(0, 2, 2)))
+    Recipe(Config(batch=2)).discriminator_loss(step)
+    figures = {name: value.item() for name, value in step.notes.items()}
+    (told,) = [symptom for symptom in Recipe.symptoms if symptom.shows(figures)]
+    assert sick in told.says
