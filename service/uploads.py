@@ -214,22 +214,20 @@ async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
         raise UnsupportedBody("Content-Encoding is not supported")
     too_large = BodyTooLarge(f"the limit is {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
-    length = int(declared) if declared.isdigit() else 0
-    if length > max_bytes:
+    if declared.isdigit() and int(declared) > max_bytes:
         raise too_large
-    body, size = bytearray(length), 0  # at once: bodies that grow side by side leave the heap full of holes
+    chunks = bytearray()
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
-                body[size : size + len(chunk)] = chunk
-                size += len(chunk)
-                if size > max_bytes:
+                chunks += chunk
+                if len(chunks) > max_bytes:
                     raise too_large
     except TimeoutError:
         raise BodyTimeout(f"the body did not arrive within {seconds:g} seconds") from None
     except ClientDisconnect:
         raise ClientClosed("the client went away") from None
-    return bytes(body)
+    return bytes(chunks)
 
 
 def json_object(content: bytes) -> dict[str, Any]:
