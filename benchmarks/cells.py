@@ -96,12 +96,12 @@ def _lead(what: str, ours: Cells, theirs: Cells, wanted: float) -> list[Goal]:
 
 def _overload_goals(what: str, cells: Cells) -> list[Goal]:
     share = _good(cells) / cells[0]["capacity"]
-    untyped = _count(cells, "failed", "lost", "unanswered")
+    neither = _count(cells, "expired", "failed", "lost", "unanswered")
     refusal = median(cell["refusal"].get("p50") for cell in cells) or 0.0
     recovery = max(cell["recovery"] for cell in cells)
     return [
         (f"{what}: good answers, of the peak", ">= 95 %", f"{share:.1%}", share >= 0.95),
-        (f"{what}: neither answered nor refused", "0", str(untyped), untyped == 0),
+        (f"{what}: neither answered nor refused", "0", str(neither), neither == 0),
         (f"{what}: median refusal", "< 20 ms", f"{refusal:.1f} ms", refusal < 20),
         (f"{what}: recovered after", "<= 5 s", f"{recovery:.1f} s", recovery <= 5),
     ]

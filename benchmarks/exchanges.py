@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     """An answer that is not the work's: voids the measurement."""
     REFUSED = "refused"
     """503 as problem+json with Retry-After."""
+    EXPIRED = "expired"
+    """504 as problem+json: taken in, and not done in the time that the client gave it."""
     FAILED = "failed"
     """Any other status."""
     LOST = "lost"
@@ -57,9 +59,11 @@ class Exchange:
             return Outcome.RIGHT if json.loads(answer.body)["code"] == self.problem else Outcome.WRONG
         if answer.status == 200:
             return Outcome.RIGHT if self._holds(answer.body) else Outcome.WRONG
-        typed = answer.header(b"content-type") == b"application/problem+json"
-        refused = answer.status == 503 and typed and answer.header(b"retry-after") is not None
-        return Outcome.REFUSED if refused else Outcome.FAILED
+        if answer.header(b"content-type") != b"application/problem+json":
+            return Outcome.FAILED
+        if answer.status == 503 and answer.header(b"retry-after") is not None:
+            return Outcome.REFUSED
+        return Outcome.EXPIRED if answer.status == 504 else Outcome.FAILED
 
     def _holds(self, body: bytes) -> bool:
         if self.member is None:

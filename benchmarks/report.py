@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import cells
+from benchmarks.exchanges import Outcome
 from benchmarks.statistics import growth, rate, ratio
 from benchmarks.tables import Table, median, megabytes, milliseconds, number
 
@@ -135,20 +136,23 @@ def overload(document: Document) -> list[Table]:
     for measured in document["workloads"]:
         turns = dict(measured["turns"])
         most = [cell["per_second"] for cell in turns.pop("peak")]
-        rows.append([cells.TITLES[measured["workload"]], "peak", f"{rate(most):.1f}", *[""] * 5])
+        rows.append([cells.TITLES[measured["workload"]], "peak", f"{rate(most):.1f}", *[""] * 6])
         for multiple, met in turns.items():
             middle, low, high = ratio([cell["per_second"] for cell in met], most)
             share = f"{middle:.1%} ({low:.1%}-{high:.1%})"
             outcomes = Counter[str]()
             for cell in met:
                 outcomes.update(cell["outcomes"])
-            neither = outcomes.total() - outcomes["right"] - outcomes["refused"]
+            ends = (Outcome.RIGHT, Outcome.REFUSED, Outcome.EXPIRED)
+            neither = outcomes.total() - sum(outcomes[end] for end in ends)
             refusal = milliseconds(median(cell["refusal"].get("p50") for cell in met))
             load = f"{multiple} x {measured['capacity']:.1f}/s"
             answers = f"{rate([cell['per_second'] for cell in met]):.1f}"
-            counts = [f"{outcomes['refused']:,}", f"{neither} of {outcomes.total():,}"]
+            counts = [f"{outcomes[Outcome.REFUSED]:,}", str(outcomes[Outcome.EXPIRED])]
+            counts.append(f"{neither} of {outcomes.total():,}")
             rows.append(["", load, answers, share, "yes" if high >= 0.95 else "**no**", *counts, refusal])
-    header = ["workload", "asked for", "answers/s", "of the peak", ">= 95 %", "refused", "neither", "refusal p50 ms"]
+    header = ["workload", "asked for", "answers/s", "of the peak", ">= 95 %", "refused", "expired", "neither"]
+    header.append("refusal p50 ms")
     return [Table("Overload in turns with the peak, with 95 % interval", header, rows)]
 
 

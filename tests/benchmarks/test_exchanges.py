@@ -17,12 +17,14 @@ REFUSAL = b"http/1.1 503\r\ncontent-type: application/problem+json\r\nretry-afte
         (Answer(503, REFUSAL, b"{}"), Outcome.REFUSED),
         (Answer(503, REFUSAL.replace(b"retry-after", b"date"), b"{}"), Outcome.FAILED),
         (Answer(503, REFUSAL.replace(b"problem+json", b"json"), b"{}"), Outcome.FAILED),
+        (Answer(504, REFUSAL, b"{}"), Outcome.EXPIRED),
+        (Answer(504, b"", b"{}"), Outcome.FAILED),
         (Answer(429, REFUSAL, b"{}"), Outcome.FAILED),
         (Answer(500, b"", b""), Outcome.FAILED),
     ],
 )
 def test_an_answer_is_right_to_the_byte_or_not_at_all(answer: Answer, outcome: Outcome):
-    """Other bytes are wrong; only a typed 503 that says when to come back is a refusal."""
+    """Other bytes are wrong; only a typed 503 that says when to come back is a refusal, a typed 504 too late."""
     assert PICTURE.outcome(answer) is outcome
 
 

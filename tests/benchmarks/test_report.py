@@ -129,15 +129,15 @@ def test_turns_are_compared_round_by_round():
 
 
 def test_overload_is_measured_by_the_peak_beside_it():
-    """Turns of both at half the speed leave the share as it is; what is neither answered nor refused is counted."""
+    """Turns of both at half the speed leave the share as it is; what came too late or not at all is counted."""
     peak = [cell("likeness", clients=8, per_second=[20, 20]), cell("likeness", clients=8, per_second=[10, 10])]
     more = [
         cell("likeness", load=2.0, per_second=[19, 19], outcomes={"right": 38, "refused": 40}),
-        cell("likeness", load=2.0, per_second=[9.5, 9.5], outcomes={"right": 19, "refused": 59, "failed": 1}),
+        cell("likeness", load=2.0, per_second=[9.5, 9.5], outcomes={"right": 19, "refused": 59, "expired": 2, "failed": 1}),
     ]
     measured = {"workload": "photo", "capacity": 20.0, "turns": {"peak": peak, "2": more}}
     (table,) = report.tables(document("overload", clients=8, workloads=[measured]))
-    assert table.rows[1][1:7] == ["2 x 20.0/s", "14.2", "95.0% (95.0%-95.0%)", "yes", "99", "1 of 157"]
+    assert table.rows[1][1:8] == ["2 x 20.0/s", "14.2", "95.0% (95.0%-95.0%)", "yes", "99", "2", "1 of 159"]
 
 
 def test_training_is_compared_in_turns():
