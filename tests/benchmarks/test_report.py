@@ -131,9 +131,10 @@ def test_turns_are_compared_round_by_round():
 def test_overload_is_measured_by_the_peak_beside_it():
     """Turns of both at half the speed leave the share as it is; what came too late or not at all is counted."""
     peak = [cell("likeness", clients=8, per_second=[20, 20]), cell("likeness", clients=8, per_second=[10, 10])]
+    late = {"expired": 2, "failed": 1}
     more = [
         cell("likeness", load=2.0, per_second=[19, 19], outcomes={"right": 38, "refused": 40}),
-        cell("likeness", load=2.0, per_second=[9.5, 9.5], outcomes={"right": 19, "refused": 59, "expired": 2, "failed": 1}),
+        cell("likeness", load=2.0, per_second=[9.5, 9.5], outcomes={"right": 19, "refused": 59, **late}),
     ]
     measured = {"workload": "photo", "capacity": 20.0, "turns": {"peak": peak, "2": more}}
     (table,) = report.tables(document("overload", clients=8, workloads=[measured]))
