@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from tests.training.disk import full
-from tests.training.toy import Config, Other, Toy, Watched
+from tests.training.toy import Config, Growing, Other, Toy, Watched
 from training.engine import checkpoint, loop
 from training.engine.errors import CheckpointError, RunError, SickRun
 from training.engine.loop import Trainer
@@ -94,6 +95,32 @@ def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == list(range(8, 65, 8))
     assert [number for number, line in enumerate(lines) if "small/weight" in line] == [0, 4]
+
+
+def grown(folder: Path, recipe: Growing) -> dict[str, torch.Tensor]:
+    """The state of a run whose batches, of 8 and then of 4, do not divide the images after which it grows, 20 and 50."""
+    run = Run(folder)
+    run.begin("growing", recipe)
+    whole = Trainer("growing", recipe, run, Fabric(accelerator="cpu", devices=1))
+    assert whole.train(folder)
+    return whole.state()
+
+
+def test_batches_follow_the_clock(tmp_path: Path) -> None:
+    """Their size changes with the first step beyond an arrival; no example is left out, and none is shown twice."""
+    recipe = Growing(Config())
+    grown(tmp_path, recipe)
+    stream, places = recipe.stream(tmp_path), [0, 8, 16, *range(24, 52, 4), *range(52, 66, 2)]
+    assert recipe.shown == [[float(stream[place]["x"]) for place in range(*step)] for step in pairwise(places)]
+
+
+@pytest.mark.parametrize(("images", "remembered"), [(16, 2), (24, 0), (28, 1), (48, 6), (52, 0), (54, 1)])
+def test_an_optimiser_forgets_once(tmp_path: Path, images: int, remembered: int) -> None:
+    """With the step that passes an arrival; a run that goes on from there, or later, does not do so again."""
+    found = grown(tmp_path / "broken", Growing(Config(images=images)))
+    assert found.get("optimisers/fit/line/weight/step", 0) == remembered
+    whole, resumed = (grown(tmp_path / name, Growing(Config())) for name in ("whole", "broken"))
+    assert same(whole, resumed)
 
 
 def test_a_figure_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:

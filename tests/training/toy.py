@@ -1,7 +1,7 @@
 """A recipe that learns in a second: a line through noisy points, and a second network that follows the first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from export.alignment import SQUARE_256
 from export.contract import Contract
 from training.data.streams import Shuffled
+from training.engine.clock import Growth
 from training.engine.phase import Networks, Phase, Step, adam, sgd
 from training.engine.recipe import Plan, Recipe, Row, Sheet, Stream
 
@@ -100,3 +101,20 @@ class Watched(Toy):
     def fit(self, step: Step) -> Mapping[str, Tensor]:
         self.shown.append(step.batch["x"].tolist())
         return super().fit(step)
+
+
+class Growing(Watched):
+    """The same as of pictures that grow: at each arrival the batch is halved, and the optimiser forgets."""
+
+    growth = Growth(start=4, end=16, hold=20, fade=10)
+
+    def batch(self, seen: int) -> int:
+        return 32 // self.growth.at(seen).resolution
+
+    def phases(self) -> tuple[Phase, ...]:
+        fit, _, follow = super().phases()
+        return (replace(fit, renewed_at=self.growth.arrivals), follow)
+
+    def fit(self, step: Step) -> Mapping[str, Tensor]:
+        square = super().fit(step)["square"]
+        return {"square": self.growth.at(step.seen).alpha * square}

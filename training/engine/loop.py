@@ -183,10 +183,11 @@ class Trainer:
         for phase in self._phases:
             if self._steps % phase.every == 0:
                 self._run_phase(phase, parts, figures)
-        size = sum(len(part.random.rows) for part in parts) * self._fabric.world_size
-        self.seen += size
+        before = self.seen
+        self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
         self._steps += 1
-        self.average.follow(size, self.seen)
+        self._renew(before)
+        self.average.follow(self.seen - before, self.seen)
         for part in parts:
             figures.add(part.notes)
 
@@ -218,9 +219,13 @@ class Trainer:
         share = phase.schedule(self.seen)
         for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
             group["lr"] = rate * share
-        if not phase.shares and any(self.seen == place for place in phase.renewed_at):
-            optimiser.state.clear()
         return optimiser
+
+    def _renew(self, before: int) -> None:
+        """Optimisers forget after the step that passes the place, so that a checkpoint of it has forgotten too."""
+        for phase in self._phases:
+            if phase.name in self._optimisers and any(before < place <= self.seen for place in phase.renewed_at):
+                self._optimisers[phase.name].state.clear()
 
     def _parts(self, batch: Batch) -> list[Step]:
         """The batch of this process in the plan's number of parts, each with the random numbers of its rows."""
