@@ -23,6 +23,7 @@ from training.engine.phase import Batch, Networks, Phase
 from training.engine.randomness import Random
 
 RECIPES = "training.recipes"
+_ONE_OR_MORE = frozenset({"images", "batch", "parts", "half_life", "measured"})
 
 Row = Mapping[str, Any]
 """One example: arrays, tensors and numbers by name."""
@@ -59,6 +60,13 @@ class Plan:
     """Pictures that a measure looks at."""
     keep: int = 0
     """Between two checkpoints that are kept beside the newest one."""
+
+    def __post_init__(self) -> None:
+        """RecipeError for a number that cannot be, whatever a recipe has made of the field."""
+        for each in fields(Plan):
+            value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
+            if value < least:
+                raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
 
 
 class Recipe(ABC):
