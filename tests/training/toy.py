@@ -118,3 +118,24 @@ class Growing(Watched):
     def fit(self, step: Step) -> Mapping[str, Tensor]:
         square = super().fit(step)["square"]
         return {"square": self.growth.at(step.seen).alpha * square}
+
+
+class Uneven(Watched):
+    """The same with what differs between processes: statistics of their rows, and a network that few rows teach."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {**super().networks(), "few": nn.Linear(1, 1)}
+
+    def phases(self) -> tuple[Phase, ...]:
+        rare = Phase(name="rare", trains=("few",), loss=self.rare, optimiser=adam(self.config.rate))
+        return (*super().phases(), rare)
+
+    def follow(self, step: Step) -> Mapping[str, Tensor]:
+        step.networks["follower"](step.batch["x"][:, None])
+        return super().follow(step)
+
+    def rare(self, step: Step) -> Mapping[str, Tensor]:
+        chosen = step.batch["x"][step.batch["x"] > 0.75]
+        if not len(chosen):
+            return {"square": torch.zeros((), requires_grad=True)}
+        return {"square": (step.networks["few"](chosen[:, None]) - 1).square().sum() / len(step.batch["x"])}

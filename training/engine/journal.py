@@ -99,6 +99,25 @@ class Journal:
         self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
 
 
+class Silent:
+    """In place of a journal, in the processes beside the first: what they would tell, that one tells."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, seen: int) -> None:
+        """Nothing is shown."""
+
+    def report(self, seen: int, figures: Mapping[str, float], pace: float) -> None:
+        """Nothing is written."""
+
+    def complain(self, complaint: str) -> None:
+        """Nothing is said."""
+
+
 def tiled(sheet: Sheet) -> NDArray[np.uint8]:
     """One picture, uint8 [rows * height, columns * width, 3]."""
     rows, columns, height, width, _ = sheet.shape

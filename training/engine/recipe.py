@@ -102,7 +102,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
-        """By name, with their first weights. State that a run keeps beside weights is a buffer of one of them."""
+        """By name, with their first weights. State that a run keeps beside weights is a buffer of one of them.
+
+        With several processes a buffer of floating-point numbers becomes the mean of theirs after each step; of any
+        other, that of the first process is kept.
+        """
 
     @abstractmethod
     def phases(self) -> Sequence[Phase]:
