@@ -39,7 +39,9 @@ def train(
         chosen = dict(_pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
         if dry_run:
-            typer.echo(session.rehearse(data, begin_from=begin_from))
+            words = session.rehearse(data, begin_from=begin_from)
+            if session.first:
+                typer.echo(words)
             return
         if not session.train(data, begin_from=begin_from, workers=workers):
             raise typer.Exit(INTERRUPTED)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import torch
 from lightning_fabric import Fabric
 
 from tests.training.disk import full
-from tests.training.toy import Config, Other, Toy, Watched
+from tests.training.toy import Config, Growing, Other, Toy, Uneven, Watched
 from training.engine import checkpoint, loop
 from training.engine.errors import CheckpointError, RunError, SickRun
+from training.engine.journal import FIGURES
 from training.engine.loop import Trainer
 from training.engine.run import LATEST, Run
 
@@ -38,6 +40,11 @@ def batches() -> list[list[float]]:
     """What each step of a run is shown, in all."""
     plan, stream = Config(), Toy(Config()).stream(Path())
     return [[float(stream[seen + row]["x"]) for row in range(plan.batch)] for seen in range(0, plan.images, plan.batch)]
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    """Of a journal."""
+    return [json.loads(line) for line in (folder / FIGURES).read_text().splitlines()]
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -75,25 +82,61 @@ def test_a_batch_in_parts_is_the_batch(tmp_path: Path) -> None:
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    """Each is shown half of every batch, and both have the weights of the one that is shown all of it."""
+    """Each is shown half of every batch, both have the state of one that is shown all of it, and one of them tells."""
+    two, one = tmp_path / "two", tmp_path / "one"
+    two.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = [str(ROOT / "tests" / "training" / "two_processes.py"), str(tmp_path / "two")]
+    script = [str(ROOT / "tests" / "training" / "two_processes.py"), str(two)]
     done = subprocess.run([*command, *script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    together, _ = checkpoint.load(tmp_path / "two" / LATEST)
-    assert close(trained(tmp_path / "one"), together)
-    first, second = (json.loads((tmp_path / "two" / f"{rank}.json").read_text()) for rank in range(2))
+    first, second = (json.loads((two / f"{rank}.json").read_text()) for rank in range(2))
     assert first["shown"] == [batch[:4] for batch in batches()]
     assert second["shown"] == [batch[4:] for batch in batches()]
-    assert first["weight"] == second["weight"] == together["networks/line/weight"].item()
+    together, _ = checkpoint.load(two / "0" / LATEST)
+    assert first["state"] == second["state"] == {name: value.tolist() for name, value in together.items()}
+    recipe, run = Uneven(Config()), Run(one)
+    run.begin("toy", recipe)
+    alone = Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1))
+    assert alone.train(one)
+    variance = "networks/follower/1.running_var"  # is that of the halves, whatever the mean is
+    assert close({**alone.state(), variance: together[variance]}, together)
+    assert not (two / "1").exists()
+    for told, expected in zip(lines(two / "0"), lines(one), strict=True):
+        assert told == pytest.approx(expected | {"pace": told["pace"]}, rel=1e-3)
 
 
 def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
     """A lazy phase has a figure of its own in every fourth step's report."""
     trained(tmp_path, report=8)
-    lines = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
-    assert [line["images"] for line in lines] == list(range(8, 65, 8))
-    assert [number for number, line in enumerate(lines) if "small/weight" in line] == [0, 4]
+    told = lines(tmp_path)
+    assert [line["images"] for line in told] == list(range(8, 65, 8))
+    assert [number for number, line in enumerate(told) if "small/weight" in line] == [0, 4]
+
+
+def grown(folder: Path, recipe: Growing) -> dict[str, torch.Tensor]:
+    """The state of a run that grows after 20 and after 50 images, which its batches of 8, then 4, do not divide."""
+    run = Run(folder)
+    run.begin("growing", recipe)
+    whole = Trainer("growing", recipe, run, Fabric(accelerator="cpu", devices=1))
+    assert whole.train(folder)
+    return whole.state()
+
+
+def test_batches_follow_the_clock(tmp_path: Path) -> None:
+    """Their size changes with the first step beyond an arrival; no example is left out, and none is shown twice."""
+    recipe = Growing(Config())
+    grown(tmp_path, recipe)
+    stream, places = recipe.stream(tmp_path), [0, 8, 16, *range(24, 52, 4), *range(52, 66, 2)]
+    assert recipe.shown == [[float(stream[place]["x"]) for place in range(*step)] for step in pairwise(places)]
+
+
+@pytest.mark.parametrize(("images", "remembered"), [(16, 2), (24, 0), (28, 1), (48, 6), (52, 0), (54, 1)])
+def test_an_optimiser_forgets_once(tmp_path: Path, images: int, remembered: int) -> None:
+    """With the step that passes an arrival; a run that goes on from there, or later, does not do so again."""
+    found = grown(tmp_path / "broken", Growing(Config(images=images)))
+    assert found.get("optimisers/fit/line/weight/step", 0) == remembered
+    whole, resumed = (grown(tmp_path / name, Growing(Config())) for name in ("whole", "broken"))
+    assert same(whole, resumed)
 
 
 def test_a_figure_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:

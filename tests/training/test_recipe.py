@@ -22,6 +22,22 @@ def test_a_setting_that_is_none_is_named(setting: str, complaint: str) -> None:
         recipe.configured(Toy, {setting: "fast"})
 
 
+@pytest.mark.parametrize("name", ["images", "batch", "parts", "half_life", "measured"])
+def test_what_cannot_be_none_is_refused(name: str) -> None:
+    """Nor can it be less, as text or as a number."""
+    for value in ("0", -1):
+        with pytest.raises(RecipeError, match=f"{name}: must be 1 or more, not {value}"):
+            recipe.configured(Toy, {name: value})
+
+
+@pytest.mark.parametrize("name", ["seed", "report", "checkpoint", "sheet", "measure", "keep"])
+def test_never_is_0_and_not_less(name: str) -> None:
+    """0 is taken as what it says."""
+    assert getattr(recipe.configured(Toy, {name: "0"}).config, name) == 0
+    with pytest.raises(RecipeError, match=f"{name}: must be 0 or more, not -1"):
+        recipe.configured(Toy, {name: "-1"})
+
+
 def test_a_recipe_with_commands_of_its_own_says_so() -> None:
     """Those that are not trained by the engine."""
     with pytest.raises(RecipeError, match=r"python -m training\.recipes\.landmarks"):

@@ -28,6 +28,9 @@ from training.data.recognition import (
 )
 
 ASSETS = Path(__file__).parents[1] / "assets"
+DLIB = (
+    "dlib_face_recognition_resnet_model_v1.dat, sha256 55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+)
 needs_data = pytest.mark.skipif("LIKENESS_DATA" not in os.environ, reason="LIKENESS_DATA is not set")
 
 
@@ -86,7 +89,7 @@ def test_doubles_of_people_set_aside_are_not_learnt_from():
 
 
 def test_a_data_folder_is_packed_by_one_command(tmp_path):
-    """Seven sets of one photo or two: who is set aside, from where it is, and no double of anyone set aside."""
+    """Seven sets of one photo or two: who is set aside, from where it is, and no double of whoever is set aside."""
     names = ("person1-neutral", "person1-smiling", "person2-neutral")
     neutral, smiling, other = (ASSETS / f"{name}.jpg" for name in names)
     landmarker = Landmarker()
@@ -120,6 +123,7 @@ def test_a_data_folder_is_packed_by_one_command(tmp_path):
     faces = Faces.of(Pack(tmp_path / "faces.pack"))
     assert faces.persons.tolist() == [f"faces-id/{stranger}", "landmarks68/nobody", "", "", "", "london256/2"]
     assert faces.splits.tolist() == ["train", "train", "train", "test", "train", "check"]
+    assert Pack(tmp_path / "faces.pack").names["teacher"] == [DLIB]
     assert faces.sources[3] == "congress256 (US government works, mostly)" and faces.descriptors.shape == (6, 128)
     assert np.abs(faces.points - np.float32(FRAME.points)).max() < 8
 

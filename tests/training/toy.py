@@ -1,7 +1,7 @@
 """A recipe that learns in a second: a line through noisy points, and a second network that follows the first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from export.alignment import SQUARE_256
 from export.contract import Contract
 from training.data.streams import Shuffled
+from training.engine.clock import Growth
 from training.engine.phase import Networks, Phase, Step, adam, sgd
 from training.engine.recipe import Plan, Recipe, Row, Sheet, Stream
 
@@ -100,3 +101,41 @@ class Watched(Toy):
     def fit(self, step: Step) -> Mapping[str, Tensor]:
         self.shown.append(step.batch["x"].tolist())
         return super().fit(step)
+
+
+class Growing(Watched):
+    """The same as of pictures that grow: at each arrival the batch is halved, and the optimiser forgets."""
+
+    growth = Growth(start=4, end=16, hold=20, fade=10)
+
+    def batch(self, seen: int) -> int:
+        return 32 // self.growth.at(seen).resolution
+
+    def phases(self) -> tuple[Phase, ...]:
+        fit, _, follow = super().phases()
+        return (replace(fit, renewed_at=self.growth.arrivals), follow)
+
+    def fit(self, step: Step) -> Mapping[str, Tensor]:
+        square = super().fit(step)["square"]
+        return {"square": self.growth.at(step.seen).alpha * square}
+
+
+class Uneven(Watched):
+    """The same with what differs between processes: statistics of their rows, and a network that few rows teach."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {**super().networks(), "few": nn.Linear(1, 1)}
+
+    def phases(self) -> tuple[Phase, ...]:
+        rare = Phase(name="rare", trains=("few",), loss=self.rare, optimiser=adam(self.config.rate))
+        return (*super().phases(), rare)
+
+    def follow(self, step: Step) -> Mapping[str, Tensor]:
+        step.networks["follower"](step.batch["x"][:, None])
+        return super().follow(step)
+
+    def rare(self, step: Step) -> Mapping[str, Tensor]:
+        chosen = step.batch["x"][step.batch["x"] > 0.75]
+        if not len(chosen):
+            return {"square": torch.zeros((), requires_grad=True)}
+        return {"square": (step.networks["few"](chosen[:, None]) - 1).square().sum() / len(step.batch["x"])}

@@ -1,9 +1,12 @@
 """dlib's own networks: label-makers and judges of training, never part of what is served."""
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
 import dlib
+
+_RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
 
 
 def landmarks68() -> dlib.shape_predictor:
@@ -13,7 +16,13 @@ def landmarks68() -> dlib.shape_predictor:
 
 def recogniser() -> dlib.face_recognition_model_v1:
     """The face recogniser (public domain): chips of 150 pixels -> 128 numbers."""
-    return dlib.face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
+    return dlib.face_recognition_model_v1(_weights(_RECOGNISER))
+
+
+def recogniser_name() -> str:
+    """Its file and digest: what a model that it taught must name."""
+    path = Path(_weights(_RECOGNISER))
+    return f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _weights(file: str) -> str:

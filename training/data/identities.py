@@ -1,7 +1,8 @@
 """What a face encoder learns from: views of a pack's faces, each with who it is and what the teacher says of it.
 
 The pack has aligned faces, or faces with `points` to align them by, and further columns: `person` ("" where nobody
-knows), `split` (what is not `train` is set aside), `source` (a data set and its terms), `descriptor` (the teacher's).
+knows), `split` (what is not `train` is set aside), `source` (a data set and its terms), `descriptor` (the teacher's)
+and `teacher` (its file and digest).
 """
 
 from __future__ import annotations
@@ -70,10 +71,19 @@ class Identities:
         return int(self._descriptors.shape[1])
 
     @property
+    def teachers(self) -> tuple[str, ...]:
+        """The networks whose descriptors are learnt, if the pack knows them."""
+        return self._names("teacher") if self.descriptor else ()
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The data sets and their terms, if the pack knows them."""
-        names = self._pack.names.get("source", ())
-        return tuple(names[code] for code in np.unique(self._pack.columns["source"])) if names else ()
+        return self._names("source")
+
+    def _names(self, column: str) -> tuple[str, ...]:
+        """Those that any of the faces has."""
+        names = self._pack.names.get(column, ())
+        return tuple(names[code] for code in np.unique(self._pack.columns[column])) if names else ()
 
     def row(self, index: int, random: np.random.Generator) -> Row:
         """`image` uint8 [112, 96, 3], `label`, and `descriptor` less the mean of all."""

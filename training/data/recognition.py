@@ -130,8 +130,9 @@ class Faces:
         """The crops without their margin, as the encoder sees them: uint8 [N, 112, 96, 3]."""
         return self.crops[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
-    def save(self, path: Path) -> None:
-        """As a pack, from which `likeness train sphereface` learns."""
+    def save(self, path: Path, teacher: str = "") -> None:
+        """As a pack, from which `likeness train sphereface` learns; `teacher` names the network of the descriptors."""
+        taught = {"teacher": teacher} if teacher else {}
         names = zip(self.persons, self.splits, self.sources, strict=True)
         numbers = zip(self.points, self.descriptors, strict=True)
         write(
@@ -139,7 +140,7 @@ class Faces:
             (
                 Example(
                     crop,
-                    {"person": str(person), "split": str(split), "source": str(source)},
+                    {"person": str(person), "split": str(split), "source": str(source), **taught},
                     {"points": points, "descriptor": descriptor},
                 )
                 for crop, (person, split, source), (points, descriptor) in zip(self.crops, names, numbers, strict=True)
@@ -296,7 +297,7 @@ def main(
     with told():
         faces = gather(see(watched(list(photos(data)), "describing")))
         kept = without_doubles(faces)
-        kept.save(packed)
+        kept.save(packed, dlib_networks.recogniser_name())
         typer.echo(f"{len(kept)} faces; {len(faces) - len(kept)} left out, as doubles of people set aside")
 
 

@@ -34,7 +34,8 @@ class Journal:
     def __init__(self, folder: Path, name: str, images: int, seen: int) -> None:
         """Of a run that goes on at `seen` of `images`."""
         self._folder = folder
-        self._writer = SummaryWriter(str(folder / EVENTS), purge_step=seen)
+        # TensorBoard passes over what is at this step or later, and at `seen` itself there is a report that holds.
+        self._writer = SummaryWriter(str(folder / EVENTS), purge_step=seen + 1)
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -86,14 +87,35 @@ class Journal:
 
     def sheet(self, seen: int, sheet: Sheet) -> None:
         """A picture of pictures."""
-        path = self._folder / SHEETS / f"{seen:09d}.jpg"
+        path, picture = self._folder / SHEETS / f"{seen:09d}.jpg", tiled(sheet)
         with _written(path):
             path.parent.mkdir(exist_ok=True)
-            Pillow.fromarray(tiled(sheet)).save(path, quality=_QUALITY)
+            Pillow.fromarray(picture).save(path, quality=_QUALITY)
+        with _written(self._folder / EVENTS):
+            self._writer.add_image("sheet", picture, seen, dataformats="HWC")
 
     def complain(self, complaint: str) -> None:
         """In words."""
         self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
+
+
+class Silent:
+    """In place of a journal, in the processes beside the first: what they would tell, that one tells."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, seen: int) -> None:
+        """Nothing is shown."""
+
+    def report(self, seen: int, figures: Mapping[str, float], pace: float) -> None:
+        """Nothing is written."""
+
+    def complain(self, complaint: str) -> None:
+        """Nothing is said."""
 
 
 def tiled(sheet: Sheet) -> NDArray[np.uint8]:

@@ -5,22 +5,23 @@ interrupted goes on as if it had not been, bit by bit on a CPU.
 
 Lightning Fabric starts the processes, finds the device and gives mixed precision. Networks are not wrapped for several
 processes: the wrapper expects one forward and one backward of each network a step, which hardly any GAN has. Gradients
-are averaged once a phase instead, in one piece.
+are averaged once a phase instead, in one piece, and running statistics once a step. The first process alone writes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
-from training.engine import checkpoint
+from training.engine import checkpoint, processes
 from training.engine.average import Average
 from training.engine.batches import Places, loaded
 from training.engine.checkpoint import Tensors
@@ -29,7 +30,7 @@ from training.engine.errors import CheckpointError, SickRun
 from training.engine.figures import Figures
 from training.engine.health import Health
 from training.engine.interruption import Interruption
-from training.engine.journal import Journal
+from training.engine.journal import Journal, Silent
 from training.engine.phase import Batch, Phase, Step
 from training.engine.randomness import Random, Rows, seed_of
 from training.engine.recipe import Recipe, Stream
@@ -65,7 +66,8 @@ class Trainer:
         self.seen = 0
         self._steps = 0
         self._saved = 0
-        if (state := run.state(name)) is not None:
+        state = processes.shared(fabric, processes.first(fabric, lambda: run.state(name)))
+        if state is not None:
             self._take_up(*state)
 
     # State
@@ -111,14 +113,13 @@ class Trainer:
         self._steps = facts["steps"]
 
     def _save(self) -> None:
-        """Unless a weight is not finite: what is saved can be gone on with."""
+        """The first process does; the others wait. Unless a weight is not finite: what is saved can be gone on with."""
         for name, network in self.networks.items():
             for key, value in network.state_dict().items():
                 if not torch.isfinite(value).all():
                     raise SickRun(self._advice(f"{name}/{key} is not finite"))
-        if self._fabric.is_global_zero:
-            keep = due(self._saved, self.seen, self._plan.keep)
-            self._run.save(self._name, self.state(), images=self.seen, steps=self._steps, keep=keep)
+        facts = {"images": self.seen, "steps": self._steps, "keep": due(self._saved, self.seen, self._plan.keep)}
+        processes.first(self._fabric, lambda: self._run.save(self._name, self.state(), **facts))
         self._saved = self.seen
 
     def _placed(self, network: nn.Module) -> nn.Module:
@@ -145,12 +146,9 @@ class Trainer:
         stream = self._recipe.stream(data)
         places = Places(self.seen, plan.images, self._recipe.batch, fabric.global_rank, fabric.world_size)
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
-        figures, health = Figures(), Health(self._recipe.symptoms)
+        figures, health = Figures(partial(processes.gathered, fabric)), Health(self._recipe.symptoms)
         seconds, reported = 0.0, self.seen
-        with (
-            Interruption(self._kept) as interruption,
-            Journal(self._run.folder, self._name, plan.images, self.seen) as journal,
-        ):
+        with Interruption(self._kept) as interruption, self._journal() as journal:
             for batch in batches:
                 started, before = time.perf_counter(), self.seen
                 self.step(fabric.to_device(batch), figures)
@@ -183,10 +181,12 @@ class Trainer:
         for phase in self._phases:
             if self._steps % phase.every == 0:
                 self._run_phase(phase, parts, figures)
-        size = sum(len(part.random.rows) for part in parts) * self._fabric.world_size
-        self.seen += size
+        before = self.seen
+        self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
         self._steps += 1
-        self.average.follow(size, self.seen)
+        self._renew(before)
+        processes.average_buffers(self._fabric, self.networks.values())
+        self.average.follow(self.seen - before, self.seen)
         for part in parts:
             figures.add(part.notes)
 
@@ -200,8 +200,7 @@ class Trainer:
                 total = torch.stack([term.float() for term in terms.values()]).sum()
                 (total / len(parts)).backward()
                 figures.add({f"{phase.name}/{name}": value for name, value in terms.items()})
-        gradients = [parameter.grad for _, parameter in named if parameter.grad is not None]
-        self._agree(gradients)
+        processes.average_gradients(self._fabric, [each for _, each in named if each.requires_grad])
         if phase.clip:
             norm = nn.utils.clip_grad_norm_([parameter for _, parameter in named], phase.clip)
             figures.add({f"{phase.name}/gradient": norm})
@@ -218,9 +217,13 @@ class Trainer:
         share = phase.schedule(self.seen)
         for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
             group["lr"] = rate * share
-        if not phase.shares and any(self.seen == place for place in phase.renewed_at):
-            optimiser.state.clear()
         return optimiser
+
+    def _renew(self, before: int) -> None:
+        """Optimisers forget after the step that passes the place, so that a checkpoint of it has forgotten too."""
+        for phase in self._phases:
+            if phase.name in self._optimisers and any(before < place <= self.seen for place in phase.renewed_at):
+                self._optimisers[phase.name].state.clear()
 
     def _parts(self, batch: Batch) -> list[Step]:
         """The batch of this process in the plan's number of parts, each with the random numbers of its rows."""
@@ -240,16 +243,7 @@ class Trainer:
         """Whether the run is to end here; several processes settle that at reports, so that none waits for another."""
         if self._fabric.world_size == 1:
             return asked
-        return reports and bool(self._fabric.all_reduce(torch.tensor(float(asked)), reduce_op="sum") > 0)
-
-    def _agree(self, gradients: Sequence[Tensor]) -> None:
-        """Average the gradients of all processes."""
-        if self._fabric.world_size == 1 or not gradients:
-            return
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        mean = self._fabric.all_reduce(flat, reduce_op="mean")
-        for gradient, piece in zip(gradients, mean.split([each.numel() for each in gradients]), strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        return reports and any(processes.gathered(self._fabric, asked))
 
     def _check(self, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
@@ -262,8 +256,13 @@ class Trainer:
     def _kept(self) -> str:
         return f"the checkpoint of {self._saved:,} images is kept" if self._saved else "no checkpoint was made yet"
 
+    def _journal(self) -> Journal | Silent:
+        if not self._fabric.is_global_zero:
+            return Silent()
+        return Journal(self._run.folder, self._name, self._plan.images, self.seen)
+
     @torch.no_grad()
-    def _show(self, stream: Stream, journal: Journal) -> None:
+    def _show(self, stream: Stream, journal: Journal | Silent) -> None:
         if not self._fabric.is_global_zero:
             return
         examples = self._fabric.to_device(default_collate([stream[place] for place in range(EXAMPLES)]))

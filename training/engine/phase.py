@@ -76,7 +76,7 @@ class Phase:
     after: Callable[[Networks], None] | None = None
     """Called after each of its steps, e.g. to clamp a parameter."""
     renewed_at: tuple[int, ...] = ()
-    """Images after which the optimiser forgets its moments."""
+    """Images after which the optimiser forgets its moments: once, with the step that reaches or passes them."""
 
 
 def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 0.0) -> Optimiser:

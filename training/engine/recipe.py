@@ -23,6 +23,7 @@ from training.engine.phase import Batch, Networks, Phase
 from training.engine.randomness import Random
 
 RECIPES = "training.recipes"
+_ONE_OR_MORE = frozenset({"images", "batch", "parts", "half_life", "measured"})
 
 Row = Mapping[str, Any]
 """One example: arrays, tensors and numbers by name."""
@@ -60,6 +61,13 @@ class Plan:
     keep: int = 0
     """Between two checkpoints that are kept beside the newest one."""
 
+    def __post_init__(self) -> None:
+        """RecipeError for a number that cannot be, whatever a recipe has made of the field."""
+        for each in fields(Plan):
+            value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
+            if value < least:
+                raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
+
 
 class Recipe(ABC):
     """One system: its networks, what they learn from and how, what is looked at, and what is exported."""
@@ -94,7 +102,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
-        """By name, with their first weights. State that a run keeps beside weights is a buffer of one of them."""
+        """By name, with their first weights. State that a run keeps beside weights is a buffer of one of them.
+
+        With several processes a buffer of floating-point numbers becomes the mean of theirs after each step; of any
+        other, that of the first process is kept.
+        """
 
     @abstractmethod
     def phases(self) -> Sequence[Phase]:

@@ -6,17 +6,18 @@ import copy
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import default_collate
 
 from export.parity import ParityError
 from export.repository import publish, vacant
 from export.to_onnx import ExportError, export_model
-from training.engine import checkpoint, foreign
+from training.engine import checkpoint, foreign, processes
 from training.engine.average import parameters
+from training.engine.batches import Places, loaded
 from training.engine.errors import DeviceError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
@@ -49,15 +50,18 @@ class Session:
         )
         self._fabric.launch()
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that tells what there is to tell."""
+        return self._fabric.is_global_zero
+
     def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
         """Train, or go on, to the end; whether it was reached.
 
         Raises TrainingError, and KeyboardInterrupt if somebody interrupts twice.
         """
         self._fit(data, begin_from)
-        if self._fabric.is_global_zero:
-            self._run.begin(self._name, self._recipe)
-        self._fabric.barrier()
+        processes.first(self._fabric, lambda: self._run.begin(self._name, self._recipe))
         trainer = Trainer(self._name, self._recipe, self._run, self._fabric)
         if begin_from is not None and not trainer.seen:
             trainer.begin_from(Run(begin_from))
@@ -70,12 +74,13 @@ class Session:
             trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
             if begin_from is not None:
                 trainer.begin_from(Run(begin_from))
-            stream, plan = self._recipe.stream(data), self._recipe.config
-            figures = Figures()
-            trainer.step(default_collate([stream[place] for place in range(self._recipe.batch(0))]), figures)
+            places = Places(0, 1, self._recipe.batch, self._fabric.global_rank, self._fabric.world_size)
+            (batch,) = loaded(self._recipe.stream(data), places, 0, pinned=False)
+            figures = Figures(partial(processes.gathered, self._fabric))
+            trainer.step(self._fabric.to_device(batch), figures)
         sizes = [f"{name}: {parameters([network]):,} parameters" for name, network in trainer.networks.items()]
         found = [f"{name}: {value:.4g}" for name, value in figures.read().items()]
-        lines = [f"{self._name} on {self._fabric.device}, {plan.images:,} images", *sizes, *found]
+        lines = [f"{self._name} on {self._fabric.device}, {self._recipe.config.images:,} images", *sizes, *found]
         return "\n".join(lines)
 
     def _fit(self, data: Path, begin_from: Path | None) -> None:

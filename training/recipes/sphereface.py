@@ -101,11 +101,13 @@ class Config(Plan):
     mirrored: bool = True
     """The last six as in training.data.identities.Views."""
     classes: int = 0
-    """People; follows from the data, as the next two do."""
+    """People; follows from the data, as the next three do."""
     teacher: int = 0
     """Numbers of the teacher's descriptor."""
     sources: tuple[str, ...] = ()
     """Data sets and their terms."""
+    teachers: tuple[str, ...] = ()
+    """Recognisers in the loss, with their digests; as of the data sets, those of the first weights too."""
 
 
 class Recipe(engine.Recipe):
@@ -120,8 +122,9 @@ class Recipe(engine.Recipe):
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         faces = self._identities(data)
         sources = dict.fromkeys([*parent.get("sources", ()), *faces.sources])
-        found = {"classes": len(faces.people), "teacher": faces.descriptor, "sources": tuple(sources)}
-        return type(self)(replace(self.config, **found))
+        teachers = dict.fromkeys([*parent.get("teachers", ()), *faces.teachers])
+        known = {"sources": tuple(sources), "teachers": tuple(teachers)}
+        return type(self)(replace(self.config, classes=len(faces.people), teacher=faces.descriptor, **known))
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
@@ -230,6 +233,7 @@ class Recipe(engine.Recipe):
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         sources = self.config.sources
         names = [source.partition(" (")[0] for source in sources if RESEARCH in source]
+        taught = {"teachers": "; ".join(self.config.teachers)} if self.config.teachers else {}
         notice = f"Research only: trained on {', '.join(names)}, non-commercial research" if names else ""
         return Contract(
             role="encoder",
@@ -242,7 +246,7 @@ class Recipe(engine.Recipe):
             licence="Research only, as the training data" if names else "",
             data=sources,
             description="Who a face is, as 512 numbers of unit length; cosines compare photos and drawings",
-            provenance=dict(provenance),
+            provenance={**provenance, **taught},
         )
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:

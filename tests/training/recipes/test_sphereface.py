@@ -28,6 +28,7 @@ from training.recipes.sphereface import Config, Recipe
 
 ASSETS = Path(__file__).parents[2] / "assets"
 TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
+TEACHER = "colours.dat, sha256 00ff"
 COLOURS = np.random.default_rng(1).integers(30, 226, (8, 3))
 
 
@@ -47,6 +48,7 @@ def examples(people: range, photos: int = 4) -> list[Example]:
             {
                 "person": "" if photo == 3 and person < 6 else f"person {person}",
                 "split": "train" if person < 6 else "test",
+                "teacher": TEACHER,
                 "source": "toys (CC0)" if person % 2 else "album (CelebA, non-commercial research)",
             },
             {"descriptor": (COLOURS[person] / 255 + rng.normal(0, 0.01, 3)).astype(np.float32)},
@@ -76,6 +78,7 @@ def test_the_heads_follow_from_the_data(pack: Path, tmp_path: Path) -> None:
     session(tmp_path, images=16).train(pack)
     facts = Run(tmp_path).facts()["settings"]
     assert (facts["classes"], facts["teacher"]) == (6, 3)
+    assert facts["teachers"] == [TEACHER]
     assert facts["sources"] == ["album (CelebA, non-commercial research)", "toys (CC0)"]
     tensors, _ = Run(tmp_path).state("sphereface")
     assert tensors["networks/people/weight"].shape == (512, 6) and tensors["networks/teacher/weight"].shape == (3, 512)
@@ -192,6 +195,20 @@ def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> No
     assert np.abs(graph.run(None, {"image": image})[0] - expected).max() < 2e-3  # weights in half precision
     contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
     assert contract.notice.startswith("Research only: trained on caricatures.pth")
+
+
+def test_who_taught_is_said_of_all_that_comes_of_it(pack: Path, tmp_path: Path) -> None:
+    """Also of a model that learnt from names alone, with first weights of one that was taught; of others it is not."""
+    names = tmp_path / "names.pack"
+    write(names, [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))])
+    session(tmp_path / "taught", images=16).train(pack)
+    session(tmp_path / "tuned", images=16).train(names, begin_from=tmp_path / "taught")
+    session(tmp_path / "other", images=16).train(names)
+    publish_run(tmp_path / "tuned", tmp_path / "models" / "tuned" / "1")
+    graph = open_session((tmp_path / "models" / "tuned" / "1" / "model.onnx").read_bytes())
+    contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
+    assert contract.provenance["teachers"] == TEACHER
+    assert Run(tmp_path / "other").facts()["settings"]["teachers"] == []
 
 
 def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) -> None:

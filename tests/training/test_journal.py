@@ -1,0 +1,66 @@
+"""training.engine.journal: what TensorBoard's own reader finds in the folder of a run."""
+
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning_fabric import Fabric
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.training.toy import Config, Toy
+from training.engine.journal import EVENTS, FIGURES, Journal, tiled
+from training.engine.loop import Trainer
+from training.engine.run import Run
+
+
+def shown(folder: Path) -> EventAccumulator:
+    """All that TensorBoard would show."""
+    return EventAccumulator(str(folder / EVENTS)).Reload()
+
+
+def test_figures_and_sheets_are_shown(tmp_path: Path) -> None:
+    """Each figure at its images, and a sheet pixel by pixel."""
+    sheet = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 6, 3), np.uint8)
+    with Journal(tmp_path, "toy", 64, 0) as journal:
+        journal.report(16, {"fit/square": 0.5}, 10.0)
+        journal.report(32, {"fit/square": 0.25}, 10.0)
+        journal.measured(32, {"kid@dlib": 0.125})
+        journal.sheet(32, sheet)
+    found = shown(tmp_path)
+    assert [(each.step, each.value) for each in found.Scalars("fit/square")] == [(16, 0.5), (32, 0.25)]
+    assert [(each.step, each.value) for each in found.Scalars("kid@dlib")] == [(32, 0.125)]
+    (picture,) = found.Images("sheet")
+    with Image.open(io.BytesIO(picture.encoded_image_string)) as opened:
+        assert picture.step == 32 and np.array_equal(np.asarray(opened), tiled(sheet))
+
+
+def test_a_run_is_shown_as_its_journal_tells(tmp_path: Path) -> None:
+    """Every figure of every line, and every sheet."""
+    recipe, run = Toy(Config(sheet=32)), Run(tmp_path)
+    run.begin("toy", recipe)
+    assert Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1)).train(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / FIGURES).read_text().splitlines()]
+    found = shown(tmp_path)
+    names = {name for line in lines for name in line} - {"images"}
+    assert set(found.Tags()["scalars"]) == names >= {"fit/square", "slope", "pace"}
+    for name in names:
+        told = [(line["images"], line[name]) for line in lines if name in line]
+        assert [(each.step, pytest.approx(each.value, rel=1e-4)) for each in found.Scalars(name)] == told
+    assert [each.step for each in found.Images("sheet")] == [32, 64]
+
+
+def test_what_was_lost_is_not_shown(tmp_path: Path) -> None:
+    """A run that goes on from its checkpoint of 32 images keeps what it told until then, and tells the rest anew."""
+    with Journal(tmp_path, "toy", 64, 0) as journal:
+        for seen in (16, 32, 48):
+            journal.report(seen, {"loss": 1.0}, 10.0)
+    time.sleep(1)  # TensorBoard reads files in the order of the seconds in their names
+    with Journal(tmp_path, "toy", 64, 32) as journal:
+        for seen in (48, 64):
+            journal.report(seen, {"loss": 2.0}, 10.0)
+    told = [(each.step, each.value) for each in shown(tmp_path).Scalars("loss")]
+    assert told == [(16, 1.0), (32, 1.0), (48, 2.0), (64, 2.0)]
