@@ -10,9 +10,12 @@ import typer
 from training.console import INTERRUPTED
 from training.console import told as _told
 from training.data.cli import app as data
+from training.evaluation.cli import MODEL
+from training.evaluation.cli import app as evaluation
 
 app = typer.Typer()
 app.add_typer(data, name="data")
+app.add_typer(evaluation, name="eval")
 
 RUNS = Path("runs")
 
@@ -85,7 +88,7 @@ def import_(
         typer.echo(import_run(recipe, file, into))
 
 
-@app.command("eval")
+@evaluation.command(MODEL)
 def eval_(
     model: Annotated[Path, typer.Argument(help="models/NAME/VERSION")],
     data: Annotated[Path, typer.Option(help="photos: a folder, a table (CSV) or a pack", exists=True)],
@@ -97,7 +100,10 @@ def eval_(
     count: Annotated[int, typer.Option(min=0, help="pictures of each kind at most; 0: all")] = 0,
     into: Annotated[Path, typer.Option(help="the folder of the report")] = RUNS / "eval",
 ) -> None:
-    """Measure a published model on pictures: a table, a page with pictures, and a line of JSON on standard output."""
+    """Measure a published model on pictures; the word `model` may be left out.
+
+    A table, a page with pictures, and a line of JSON on standard output.
+    """
     with _told():
         from rich.console import Console
 

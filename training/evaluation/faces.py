@@ -7,6 +7,7 @@ import numpy as np
 from export.alignment import DegeneratePoints, Image, Template, cut, similarity
 from training.data.errors import DataError
 from training.data.points import Points, five
+from training.data.portraits import Landmarker
 from training.evaluation.findings import watched
 from training.evaluation.gallery import Gallery, Seen
 from training.metrics.judge import Judge, sized
@@ -19,7 +20,7 @@ def faces(photos: Gallery, template: Template, judge: Judge) -> list[tuple[Seen,
     """
     found = []
     for seen in watched(photos, "Faces", len(photos)):
-        points = five(seen.points) if seen.points is not None else _points(seen.image, judge)
+        points = five(seen.points) if seen.points is not None else look(seen.image, judge.landmarker)
         if points is not None:
             try:
                 found.append((seen, cut(seen.image, similarity(points, template.points), template)))
@@ -30,10 +31,10 @@ def faces(photos: Gallery, template: Template, judge: Judge) -> list[tuple[Seen,
     return found
 
 
-def _points(image: Image, judge: Judge) -> Points | None:
-    """Five points in the picture's own pixels, looked for where it has some hundreds of them."""
+def look(image: Image, landmarker: Landmarker) -> Points | None:
+    """Five points in the picture's own pixels, looked for where it has some hundreds of them; None without a face."""
     small = sized(image)
-    landmarks = judge.landmarker(small)
+    landmarks = landmarker(small)
     if landmarks is None:
         return None
     factors = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])

@@ -34,6 +34,8 @@ MEANINGS = {
     "flips": "share of drawings in which the attribute is the other way round",
     "accuracy": "same person or not, mean of ten folds",
     "tar": "share of pairs of one person that are accepted at this rate of false ones",
+    "rank-1": "share of probes whose nearest picture of the gallery shows the same person",
+    "rank-10": "share of probes with a picture of the same person among the nearest ten of the gallery",
     "auc": "the chance that a pair of one person is more alike than a pair of two",
     "latency": "milliseconds of one row on one thread of this machine, median",
     "megabytes": "of the file",

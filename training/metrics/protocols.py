@@ -1,8 +1,9 @@
 """The protocols of face recognition: LFW's, and WebCaricature's for verification and for identification.
 
-Functions here take embeddings by the name of a picture, PERSON/PICTURE, and folds of pairs that a protocol's file
-names. Nobody is judged whom the encoder knows: folds are refused if they have a person of those it was trained on, or
-if two of them share one, because thresholds are chosen on nine folds and used on the tenth.
+Functions here take embeddings by the name of a picture, PERSON/PICTURE (`training.evaluation.protocol` makes them), and
+folds of pairs that a protocol's file names. Nobody is judged whom the encoder knows: folds are refused if they have a
+person of those it was trained on, or if two of them share one, because thresholds are chosen on nine folds and used on
+the tenth.
 
 LFW: Huang et al. 2007, "Labeled Faces in the Wild". WebCaricature: Huo et al. 2018.
 """
@@ -24,6 +25,8 @@ from training.metrics.verification import FARS, Pairs, best_threshold, roc
 
 RANKS = (1, 10)
 _PICTURE = re.compile(r"(.*\S)[\s/\\]+([CP]\d{5})(?:\.jpg)?")
+_BESIDE = re.compile(r"([\s/\\]+(\d+|[CP]\d{5}(\.jpg)?))+$")
+"""Counts and pictures behind a name."""
 
 Embeddings = Mapping[str, NDArray[np.float32]]
 """PERSON/PICTURE -> vector of any length."""
@@ -71,8 +74,12 @@ class Search:
     gallery: Sequence[str]
 
     @property
+    def pictures(self) -> Sequence[str]:
+        return [*self.probes, *self.gallery]
+
+    @property
     def people(self) -> set[str]:
-        return {_person(picture) for picture in (*self.probes, *self.gallery)}
+        return {_person(picture) for picture in self.pictures}
 
 
 # Protocols
@@ -121,6 +128,25 @@ def search(probes: Path, gallery: Path) -> Search:
     return Search(_names(probes), _names(gallery))
 
 
+def gallery_of(probes: Path) -> Path:
+    """The file that belongs to one of probes, by its name and place: FR_Gallery_C2P1.txt to FR_Probe_C2P1.txt.
+
+    DataError if the name is otherwise.
+    """
+    if "Probe" not in probes.name:
+        raise DataError(f"{probes} is not called FR_Probe_..., which would say what its gallery is called")
+    return probes.with_name(probes.name.replace("Probe", "Gallery"))
+
+
+def named(listed: Path) -> frozenset[str]:
+    """Everybody whom a file names: people one a line, or a training view of any protocol, of people or of pairs.
+
+    What stands beside names is taken for names, too: it does no harm, where a name that is missed would. DataError.
+    """
+    cells = {cell.strip() for line in _lines(listed) for cell in line.split("\t")}
+    return frozenset(cells | {_BESIDE.sub("", cell) for cell in cells})
+
+
 # Figures
 
 
@@ -152,7 +178,7 @@ def identification(folds: Sequence[Search], embeddings: Embeddings, trained_on: 
     A tie counts against the probe. DataError as for `verification`, except that folds may share people, since no
     threshold goes from one to another, and if a probe's person is not in the gallery.
     """
-    _unknown(folds, trained_on)
+    unknown(folds, trained_on)
     figures: dict[str, list[float]] = {f"rank-{rank}": [] for rank in RANKS}
     for fold in folds:
         similarity = _unit(embeddings, fold.probes) @ _unit(embeddings, fold.gallery).T
@@ -168,16 +194,23 @@ def identification(folds: Sequence[Search], embeddings: Embeddings, trained_on: 
 
 
 def _disjoint(folds: Sequence[Fold], trained_on: Collection[str]) -> None:
-    _unknown(folds, trained_on)
+    unknown(folds, trained_on)
     shared = [name for name, count in Counter(name for fold in folds for name in fold.people).items() if count > 1]
     if shared:
         raise DataError(f"{min(shared)} is in more than one fold")
 
 
-def _unknown(folds: Sequence[Fold] | Sequence[Search], trained_on: Collection[str]) -> None:
-    known = {name for fold in folds for name in fold.people}.intersection(trained_on)
+def unknown(folds: Sequence[Fold] | Sequence[Search], trained_on: Collection[str]) -> None:
+    """DataError names a person of the folds who was trained on, however the name is written there."""
+    letters = {_letters(name) for name in trained_on}
+    known = {name for fold in folds for name in fold.people if _letters(name) in letters}
     if known:
         raise DataError(f"{len(known)} of the people were trained on, {min(known)} among them: they cannot be judged")
+
+
+def _letters(name: str) -> str:
+    """Of a name, without case, spaces and signs: George W. Bush of one set is George_W_Bush of another."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _cosines(embeddings: Embeddings, fold: Fold) -> NDArray[np.float64]:
