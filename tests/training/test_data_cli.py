@@ -9,12 +9,14 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner, Result
 
 import training.cli
-from export.alignment import SQUARE_256
+from export.alignment import SPHEREFACE, SQUARE_256
 from service.cli import app
 from tests.training import sets
 from training.data.cli import Format, Frame
 from training.data.crops import TEMPLATES
+from training.data.identities import Identities, Views
 from training.data.pack import Pack
+from training.data.recognition import Faces
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUNDLED = Path(__file__).parents[2] / "models"
@@ -191,6 +193,26 @@ def test_a_pack_has_what_all_pictures_have(crops: Path, tmp_path: Path) -> None:
     assert set(pack.names["person"]) == {"Ada Lovelace", "Bo"} and set(pack.names["split"]) == {"test", "train"}
     done("pack", crops, "--split", "train", "--into", tmp_path / "train.pack")
     assert len(Pack(tmp_path / "train.pack")) == 3
+
+
+def test_a_pack_says_where_its_pictures_come_from(tmp_path: Path) -> None:
+    """By the table's column `source`, through every other command; without one a pack says nothing, and opens too."""
+    terms = {"Ada": "album (CelebA, non-commercial research)", "Bo": "toys (CC0)"}
+    listed = [(f"{number}.png", *known) for number, known in enumerate(terms.items())]
+    for file, *_ in listed:
+        sets.picture(tmp_path / "img" / file, size=(SPHEREFACE.width, SPHEREFACE.height))
+    lines = [f'{file},{person},"{source}"' for file, person, source in listed]
+    (tmp_path / "index.csv").write_text("\n".join(["file,person,source", *lines]))
+    done("list", tmp_path / "index.csv", "--into", tmp_path / "again" / "index.csv")
+    done("pack", tmp_path / "again" / "index.csv", "--into", tmp_path / "x.pack")
+    pack = Pack(tmp_path / "x.pack")
+    assert dict(zip(Faces.of(pack).persons, Faces.of(pack).sources, strict=True)) == terms
+    assert Identities(pack, Views()).sources == tuple(terms.values())
+    (tmp_path / "index.csv").write_text("\n".join(["file,person", *(f"{file},{person}" for file, person, _ in listed)]))
+    done("pack", tmp_path / "index.csv", "--into", tmp_path / "old.pack")
+    old = Pack(tmp_path / "old.pack")
+    assert "source" not in old.names and Identities(old, Views()).sources == ()
+    assert Faces.of(old).sources.tolist() == ["", ""]
 
 
 def test_rejected_pictures_are_packed_only_if_asked_for(photos: Path, tmp_path: Path) -> None:

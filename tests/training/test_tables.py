@@ -16,7 +16,7 @@ def test_a_table_gives_back_what_was_written(tmp_path: Path) -> None:
     (tmp_path / "img").mkdir()
     points = np.arange(34.0).reshape(17, 2) / 4
     written = [
-        Picture(tmp_path / "img" / "a, b.png", "photo", "Ada", points, {"smile": 0.5}, "train"),
+        Picture(tmp_path / "img" / "a, b.png", "photo", "Ada", points, {"smile": 0.5}, "train", source="toys (CC0)"),
         Picture(tmp_path / "far" / "b.png", "drawing", rejected="no face, and so on"),
     ]
     tables.write(tmp_path / "index.csv", written)

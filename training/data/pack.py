@@ -34,7 +34,7 @@ class Example:
 
     image: Image
     names: Mapping[str, str] = field(default_factory=dict)
-    """What is told by a name: person, domain, file."""
+    """What is told by a name: person, domain, source."""
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """What is told by numbers: points, attributes."""
 

@@ -12,7 +12,7 @@ from training.data.pictures import read, squared
 from training.data.points import five
 from training.data.sources import Picture
 
-NAMES = ("domain", "person", "split")
+NAMES = ("domain", "person", "split", "source")
 
 
 def selected(pictures: Sequence[Picture], part: str | None = None, *, rejected: bool = False) -> list[Picture]:

@@ -19,7 +19,7 @@ PHOTO, DRAWING = "photo", "drawing"
 # The five points of a table, by the names of their columns: x and y of each.
 _FIVE = ("re", "le", "n", "rm", "lm")
 _POINTS = re.compile(rf"[xy]\d+|({'|'.join(_FIVE)})_[xy]")
-_WORDS = frozenset({"file", "person", "identity", "domain", "split", "rejected"})
+_WORDS = frozenset({"file", "person", "identity", "domain", "split", "rejected", "source"})
 _UNPAIRED = re.compile(r"(train|val|test)([A-Z])")
 
 
@@ -37,6 +37,8 @@ class Picture:
     """The part that it is in: train, test."""
     rejected: str = ""
     """Why it is not to be learnt from, if it is not."""
+    source: str = ""
+    """The data set that it came from and, in brackets, its terms."""
 
 
 def folder(root: Path, domain: str = "") -> list[Picture]:
@@ -83,10 +85,10 @@ def attribute_list(listed: Path, root: Path | None = None) -> list[Picture]:
 def table(listed: Path, root: Path | None = None) -> list[Picture]:
     """A CSV file with a line for each picture, of which only `file` must be told.
 
-    Further columns: `person` (or `identity`), `domain`, `split`, `rejected`; points x0,y0,x1,... or re_x,re_y,le_x,...
-    (empty where they are not known); any others are attributes, which are numbers, or text that is passed over. The
-    pictures lie below `root`, or else in `img` beside the table, or else beside it. DataError names the line of a
-    number that is none, and of points that are not of a known count.
+    Further columns: `person` (or `identity`), `domain`, `split`, `rejected`, `source`; points x0,y0,x1,... or
+    re_x,re_y,le_x,... (empty where they are not known); any others are attributes, which are numbers, or text that is
+    passed over. The pictures lie below `root`, or else in `img` beside the table, or else beside it. DataError names
+    the line of a number that is none, and of points that are not of a known count.
     """
     rows = table_rows(listed)
     numbers = {name for row in rows for name, text in row.items() if name not in _WORDS and _is_number(text)}
@@ -240,6 +242,7 @@ def _row(row: Mapping[str, str], images: Path, attributes: Iterable[str], place:
         {name: float(row[name]) for name in attributes if row[name]},
         row.get("split", ""),
         row.get("rejected", ""),
+        row.get("source", ""),
     )
 
 

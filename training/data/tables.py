@@ -37,6 +37,7 @@ def _row(picture: Picture, images: Path, count: int, attributes: Iterable[str]) 
         "person": picture.person,
         "split": picture.split,
         "rejected": picture.rejected,
+        "source": picture.source,
         **{
             f"{axis}{number}": "" if points is None else f"{points[number]['xy'.index(axis)]:.2f}"
             for number in range(count)
