@@ -1,4 +1,4 @@
-"""Two systems trained by loops as one writes them for one system alone: what the engine is held against.
+"""Three systems trained by loops as one writes them for one system alone: what the engine is held against.
 
 The networks are the recipes', and so are the functions of a loss that take a page to write (penalties, augmentation);
 everything else is written out. A loop gives the sums of its losses after each step, by who learnt from them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -20,6 +21,7 @@ from training.losses.augmentation import augmented
 from training.losses.penalties import r1
 from training.networks.normalisation import clamp_shares
 from training.networks.pixels import picture
+from training.networks.sphereface import pixels_to_faces
 
 RAMP = 0.05
 
@@ -153,7 +155,57 @@ def stylegan2(
         yield {"discriminator": loss.detach(), "generator": deceived.detach()}
 
 
-LOOPS: dict[str, Loop] = {"ugatit": ugatit, "stylegan2": stylegan2}
+def sphereface(
+    recipe: Recipe, batches: Iterable[Batch], device: torch.device, draws: Callable[[int], Draws]
+) -> Iterator[Losses]:
+    """SphereFace with a teacher: A-Softmax on names, descriptors and who is near whom."""
+    knobs = recipe.config
+    torch.manual_seed(knobs.seed)
+    networks = {name: network.to(device) for name, network in recipe.networks().items()}
+    encoder, people, teacher = (networks[name] for name in ("encoder", "people", "teacher"))
+    encoder.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(encoder).eval().requires_grad_(False)
+    parameters = [each for network in (encoder, people, teacher) for each in network.parameters()]
+    weights, rest = ([each for each in parameters if (each.ndim > 1) == wide] for wide in (True, False))
+    learn = torch.optim.AdamW([{"params": weights}, {"params": rest, "weight_decay": 0.0}], weight_decay=knobs.decay)
+    seen, warm_up = 0, min(knobs.warm_up, knobs.images // 2)
+    for number, batch in enumerate(batches):
+        labels, descriptors = batch["label"].to(device), batch["descriptor"].to(device)
+        faces = pixels_to_faces(batch["image"].to(device)).contiguous(memory_format=torch.channels_last)
+        features = encoder(faces)
+
+        named = labels >= 0
+        cosines, lengths = people(features[named])
+        rows, whose = torch.arange(len(cosines), device=device), labels[named]
+        own = cosines[rows, whose]
+        sector = (4 * own.detach().acos() / math.pi).floor().clamp(max=3)
+        steeper = (1 - 2 * (sector % 2)) * (8 * own**4 - 8 * own**2 + 1) - 2 * sector
+        ease = max(5.0, 1500 / (1 + 0.1 * number))
+        logits = cosines.index_put((rows, whose), (steeper + ease * own) / (1 + ease)) * lengths
+        identity = functional.cross_entropy(logits, whose, reduction="sum") / len(features)
+
+        descriptor = 1 - functional.cosine_similarity(teacher(features), descriptors).mean()
+        unit, wanted = functional.normalize(features), functional.normalize(descriptors)
+        difference = unit @ unit.T - wanted @ wanted.T
+        others = ~torch.eye(len(features), dtype=torch.bool, device=device)
+        relational = (difference[others].square().mean() + 1e-12).sqrt()
+
+        total = knobs.identity * identity + knobs.descriptor * descriptor + knobs.relational * relational
+        rising = (seen + 1) / (warm_up + 1)
+        falling = 0.5 * (1 + math.cos(math.pi * (seen - warm_up) / (knobs.images - warm_up)))
+        for group in learn.param_groups:
+            group["lr"] = knobs.rate * (rising if seen < warm_up else falling)
+        learn.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(parameters, knobs.clip)
+        learn.step()
+
+        seen += len(faces)
+        _follow([(average, encoder)], len(faces), min(knobs.half_life, RAMP * seen))
+        yield {"faces": total.detach()}
+
+
+LOOPS: dict[str, Loop] = {"ugatit": ugatit, "stylegan2": stylegan2, "sphereface": sphereface}
 
 
 def _learn(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

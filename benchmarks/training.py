@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from benchmarks import report, results
 from benchmarks.plain_loops import LOOPS, Draws
 from training.data.pack import Example, write
+from training.data.recognition import FRAME
 from training.engine.loop import Trainer
 from training.engine.recipe import Recipe, Row, Stream, configured, find
 from training.engine.run import Run
@@ -41,9 +42,10 @@ SIDES = (ENGINE, PLAIN)
 WIDTHS: dict[str, dict[str, Any]] = {
     "ugatit": {"size": 128, "width": 8, "discriminator_width": 4, "batch": 1},
     "stylegan2": {"size": 32, "base": 512, "most": 32, "batch": 4},
+    "sphereface": {"depth": 10, "width": 16, "batch": 32},
 }
 """Settings of a recipe for a machine without a device."""
-TURN = {"ugatit": 2, "stylegan2": 16}
+TURN = {"ugatit": 2, "stylegan2": 16, "sphereface": 8}
 """Steps; a multiple of the interval of every penalty, so that all turns are of the same work."""
 ENDLESS = 1 << 40
 
@@ -105,8 +107,8 @@ def plain(name: str, recipe: Recipe, folder: Path, device: str) -> None:
 
 def side(which: str, name: str, settings: Mapping[str, Any], folder: Path, device: str, turns: Connection) -> None:
     """One side in its process: turns as they are given, then the most bytes that it had."""
-    recipe = configured(find(name), settings)
     pack = folder / "pictures.pack"
+    recipe = configured(find(name), settings).fitted(pack, {})
     paced = Paced(recipe.stream(pack), recipe.config.report, turns)
     recipe.stream = lambda data: paced  # type: ignore[method-assign]
     with suppress(Over):
@@ -143,12 +145,12 @@ def measured(name: str, rounds: int, *, full: bool, device: str, warm_up: int = 
     given = {} if full else WIDTHS[name]
     batch = configured(find(name), given).config.batch
     turn = TURN[name] * batch
-    plan = {**given, "images": ENDLESS, "report": turn, "checkpoint": ENDLESS, "sheet": 0}
+    plan = {**given, "images": ENDLESS, "report": turn, "checkpoint": ENDLESS, "sheet": 0, "measure": 0}
     rates: dict[str, list[float]] = {which: [] for which in SIDES}
     cpu = dict.fromkeys(SIDES, 0.0)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write(folder / "pictures.pack", _pictures())
+        write(folder / "pictures.pack", pictures(name))
         with sides(name, plan, folder, device) as ends:
             for number in range(-warm_up, rounds):
                 for which in SIDES if number % 2 else SIDES[::-1]:
@@ -163,12 +165,19 @@ def measured(name: str, rounds: int, *, full: bool, device: str, warm_up: int = 
     return {"recipe": name, "settings": given, "turn": turn, "rates": rates, "cpu": cpu, "memory": memory}
 
 
-def _pictures() -> Iterator[Example]:
+def pictures(name: str) -> Iterator[Example]:
+    """What a recipe learns from: smooth colours in two domains or, as aligned faces, of 16 people with a teacher."""
     random = np.random.default_rng(0)
+    faces = name == "sphereface"
+    size = (FRAME.width, FRAME.height) if faces else (256, 256)
     for number in range(64):
         colours = random.integers(0, 256, (8, 8, 3), np.uint8)
-        image = cv2.resize(colours, (256, 256), interpolation=cv2.INTER_CUBIC)
-        yield Example(image, {"domain": ("photo", "drawing")[number % 2]})
+        image = cv2.resize(colours, size, interpolation=cv2.INTER_CUBIC)
+        if faces:
+            descriptor = random.standard_normal(128).astype(np.float32)
+            yield Example(image, {"person": f"p{number % 16}"}, {"descriptor": descriptor})
+        else:
+            yield Example(image, {"domain": ("photo", "drawing")[number % 2]})
 
 
 def main(
