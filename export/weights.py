@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
+
+from export.precision import load
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """The state_dict of the network that `export.to_onnx` wrote to `path`; half-precision weights come back float32."""
-    graph = onnx.load(path, load_external_data=False).graph
-    state = {}
-    for tensor in graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        state[tensor.name] = torch.from_numpy(value.astype(np.float32 if value.dtype == np.float16 else value.dtype))
-    return state
+    """The state_dict of the network that `export.to_onnx` wrote to `path`; shortened weights come back float32."""
+    found = load(onnx.load(path, load_external_data=False).graph)
+    return {name: torch.from_numpy(value.copy()) for name, value in found.items()}

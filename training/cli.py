@@ -67,12 +67,15 @@ def export_(
     run: Folder,
     to: Annotated[Path, typer.Option(help="models/NAME/VERSION")],
     data: Annotated[Path | None, typer.Option(help="what thresholds are measured on", exists=True)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="of an encoder's weights: float32, float16 or int8", show_default=False)
+    ] = None,
 ) -> None:
     """Export the averages of a run with their contract; refused unless ONNX Runtime agrees with them."""
     with _told():
         from training.engine.session import publish_run
 
-        typer.echo(publish_run(run, to, data))
+        typer.echo(publish_run(run, to, data, precision))
 
 
 @app.command("import")

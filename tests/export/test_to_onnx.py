@@ -9,6 +9,7 @@ from torch.nn import functional
 from export.alignment import Template
 from export.contract import Contract, ContractError, Control
 from export.parity import ParityError, compare, draw_feed, open_session
+from export.precision import STORED, rounded
 from export.to_onnx import ExportError, export_model
 from export.weights import load_state
 
@@ -78,30 +79,53 @@ def test_the_graph_equals_the_network_and_says_so(warp, tmp_path):
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
 
 
-@pytest.mark.parametrize("float16", [False, True])
-def test_initialisers_are_the_state_of_the_network(warp, tmp_path, float16):
-    """load_state gives every parameter and buffer back under its torch name: exactly, or rounded to half precision."""
-    export_model(warp, contract(), tmp_path / "model.onnx", float16=float16)
-    state, expected = load_state(tmp_path / "model.onnx"), warp.state_dict()
+@pytest.mark.parametrize("stored", STORED)
+def test_initialisers_are_the_state_of_the_network(warp, tmp_path, stored):
+    """load_state gives every parameter and buffer back under its torch name: exactly, or rounded to what is stored."""
+    export_model(warp, contract(), tmp_path / "model.onnx", stored=stored)
+    state, expected = load_state(tmp_path / "model.onnx"), rounded(warp, stored).state_dict()
     del expected["norm.num_batches_tracked"]
     assert state.keys() == expected.keys()
     for name, value in expected.items():
-        weights = float16 and name in dict(warp.named_parameters()) and value.ndim >= 2
-        assert state[name].dtype == torch.float32
-        assert torch.equal(state[name], value.half().float() if weights else value)
+        assert state[name].dtype == torch.float32 and torch.equal(state[name], value), name
     Warp().load_state_dict(state, strict=False)
 
 
-def test_half_precision_halves_the_file_and_widens_in_the_graph(tmp_path):
-    """Weights are stored in two bytes each, and the graph computes with them in float32."""
+@pytest.mark.parametrize(
+    ("stored", "kind", "spared"), [("float16", onnx.TensorProto.FLOAT16, 2), ("int8", onnx.TensorProto.INT8, 3)]
+)
+def test_shortened_weights_shrink_the_file_and_are_widened_in_the_graph(tmp_path, stored, kind, spared):
+    """Weights are stored in two bytes each, or in one, and the graph computes with them in float32."""
     module = Embed()
     export_model(module, contract("encoder", ()), tmp_path / "full.onnx")
-    export_model(module, contract("encoder", ()), tmp_path / "half.onnx", float16=True)
-    full, half = ((tmp_path / name).stat().st_size for name in ("full.onnx", "half.onnx"))
-    assert half < 0.6 * full
-    graph = onnx.load(tmp_path / "half.onnx").graph
+    export_model(module, contract("encoder", ()), tmp_path / "short.onnx", stored=stored)
+    full, short = ((tmp_path / name).stat().st_size for name in ("full.onnx", "short.onnx"))
+    assert full - short > 0.99 * spared * module.project.weight.numel()
+    graph = onnx.load(tmp_path / "short.onnx").graph
     kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    assert kinds == {"project.weight": onnx.TensorProto.FLOAT16, "project.bias": onnx.TensorProto.FLOAT}
+    assert kinds == {"project.weight": kind, "project.bias": onnx.TensorProto.FLOAT}
+
+
+def test_int8_rounds_each_output_by_its_own_scale():
+    """Known values, all zeros among them; nothing is further off than half a step, and biases stay."""
+    module = nn.Linear(3, 3)
+    module.weight.data = torch.tensor([[127.0, -64.4, 0.3], [0.0, 0.0, 0.0], [-1.27, 0.008, 0.002]])
+    short = rounded(module, "int8")
+    expected = torch.tensor([[127.0, -64.0, 0.0], [0.0, 0.0, 0.0], [-1.27, 0.01, 0.0]])
+    assert torch.allclose(short.weight, expected) and torch.equal(short.bias, module.bias)
+    convolution = nn.Conv2d(4, 6, 3)
+    error = (rounded(convolution, "int8").weight - convolution.weight).abs().amax((1, 2, 3))
+    assert (error <= convolution.weight.abs().amax((1, 2, 3)) / 127 / 2 * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("stored", STORED[1:])
+def test_half_precision_and_int8_are_values_of_the_network(stored):
+    """Rounding what is rounded changes nothing that can be seen; float32 is the network itself."""
+    module = Embed()
+    short = rounded(module, stored)
+    assert torch.allclose(rounded(short, stored).project.weight, short.project.weight, rtol=1e-6, atol=0)
+    assert torch.equal(rounded(module, "float32").project.weight, module.project.weight)
+    assert not torch.equal(short.project.weight, module.project.weight)
 
 
 def test_weights_beyond_half_precision_are_refused(tmp_path):
@@ -109,7 +133,7 @@ def test_weights_beyond_half_precision_are_refused(tmp_path):
     module = Embed()
     module.project.weight.data[0, 0] = 1e6
     with pytest.raises(ExportError, match=r"project\.weight"):
-        export_model(module, contract("encoder", ()), tmp_path / "model.onnx", float16=True)
+        export_model(module, contract("encoder", ()), tmp_path / "model.onnx", stored="float16")
     assert not list(tmp_path.iterdir())
 
 
@@ -160,7 +184,7 @@ def test_export_leaves_the_network_as_it_was(tmp_path):
     """Neither training mode nor weights of the caller's network change, half precision or not."""
     module = Embed().train()
     before = module.project.weight.clone()
-    export_model(module, contract("encoder", ()), tmp_path / "model.onnx", float16=True)
+    export_model(module, contract("encoder", ()), tmp_path / "model.onnx", stored="float16")
     assert module.training and torch.equal(module.project.weight, before)
 
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from export.parity import ParityError
 from training.data.errors import DataError
 from training.data.recognition import FRAME, Faces
-from training.metrics.encoders import calibrate, populations, realised, table, thresholds, verified
+from training.metrics.encoders import agreement, calibrate, populations, realised, table, thresholds, verified
 
 
 def faces():
@@ -84,3 +85,59 @@ def test_without_descriptors_there_is_no_second_recogniser():
     everyone = faces()
     some = replace(everyone[:24], descriptors=np.zeros((24, 0), np.float32))
     assert table(embed, some).count("this model") == 1 and "dlib" not in table(embed, some)
+
+
+def turned(degrees, *rows):
+    """The toy encoder with these rows of embeddings turned about an axis; all, if none is named."""
+
+    def short(frames):
+        found = embed(frames)
+        angle = np.radians(degrees)
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32)
+        which = list(rows) or slice(None)
+        found[which] = found[which] @ turn
+        return found
+
+    return short
+
+
+def test_shortened_weights_agree_where_every_face_stays_itself():
+    """Nothing changes: 0. All are turned alike, by 5 degrees: no pair changes, and the distance is told."""
+    assert agreement(embed, embed, faces(), "float16") == pytest.approx({"cosine": 0, "tar": 0}, abs=1e-6)
+    found = agreement(embed, turned(5), faces(), "int8")
+    assert 0 < found["cosine"] <= 1 - np.cos(np.radians(5)) + 1e-6 and found["tar"] == 0
+
+
+def test_a_face_that_is_somebody_else_by_shortened_weights_is_refused():
+    """One of all is enough; int8 may be further off than float16."""
+    with pytest.raises(ParityError, match=r"a face of congress256 has the cosine 0\.\d+ by int8; 0.99 is asked"):
+        agreement(embed, turned(40), faces(), "int8")
+    with pytest.raises(ParityError, match=r"a face of .* by float16; 0.999 is asked"):
+        agreement(embed, turned(40, 3), faces(), "float16")
+    with pytest.raises(ParityError, match="nan"):
+        agreement(embed, lambda frames: embed(frames) * np.nan, faces(), "float16")
+
+
+def circle(degrees):
+    """An encoder by the number that is a face's first pixel: whoever is there on a circle."""
+
+    def found(frames):
+        angles = np.radians(np.asarray(degrees)[frames[:, 0, 0, 0]])
+        return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+    return found
+
+
+def test_shortened_weights_that_confuse_people_are_refused():
+    """Though each face alone stays near itself, within 5 degrees: every other person comes to where the next one is."""
+    count = 60
+    crops = np.zeros((2 * count, FRAME.height, FRAME.width, 3), np.uint8)
+    crops += np.arange(2 * count, dtype=np.uint8)[:, None, None, None]
+    names = np.repeat([f"p{person}" for person in range(count)], 2)
+    points = np.broadcast_to(np.float32(FRAME.points), (2 * count, 5, 2))
+    everyone = Faces(crops, points, np.zeros((2 * count, 0)), names, np.full(2 * count, "test"), np.full(2 * count, ""))
+    places = np.repeat(np.arange(count) * 6.0, 2) + np.tile([0.0, 1.0], count)
+    moved = places + np.tile([0.0, 0.0, 0.0, 5.0], count // 2)
+    assert agreement(circle(places), circle(places + 0.1), everyone, "int8")["tar"] == 0
+    with pytest.raises(ParityError, match=r"TAR at FAR 1 % of people is 0\.\d+ by int8, 1\.0000 as it was trained"):
+        agreement(circle(places), circle(moved), everyone, "int8")

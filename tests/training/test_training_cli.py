@@ -90,6 +90,14 @@ def test_where_a_model_cannot_go_is_told_first(
     assert failed(1, "export", "nowhere", "--to", to) == complaint
 
 
+def test_a_precision_is_chosen_for_encoders(tmp_path: Path) -> None:
+    """Of others nothing measures what it costs; the message says what this is."""
+    run = Run(tmp_path / "run")
+    run.begin("toy", Toy(Config()))
+    told = failed(1, "export", run.folder, "--to", tmp_path / "models" / "toy" / "1", "--precision", "int8")
+    assert told == "a precision can be chosen for encoders, whose parity is measured; this is a translator"
+
+
 class Swapped(nn.Module):
     """Every row gets the answer of another one."""
 

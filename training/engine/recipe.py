@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from export.contract import Contract
+from export.precision import Stored
 from training.engine.checkpoint import Tensors
 from training.engine.errors import RecipeError
 from training.engine.health import Symptom
@@ -78,7 +79,7 @@ class Recipe(ABC):
     anew: ClassVar[tuple[str, ...]] = ()
     """Networks that do not begin from those of another run, e.g. the classes of other people."""
     float16: ClassVar[bool] = False
-    """Whether the export stores weights in half precision."""
+    """Whether the export stores weights in half precision, unless another one is asked for."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     """What tells that a run is sick, beside figures that are not finite."""
 
@@ -139,6 +140,13 @@ class Recipe(ABC):
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
         """The contract with what has to be measured on data first, e.g. an encoder's thresholds."""
         return contract
+
+    def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
+        """Largest deviations, on data, of the exported network with shortened weights from itself, by name.
+
+        ParityError where they are too large.
+        """
+        return {}
 
 
 def names() -> list[str]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
+from export.contract import Contract
 from export.parity import ParityError
+from export.precision import STORED, Stored, rounded
 from export.repository import publish, vacant
 from export.to_onnx import ExportError, export_model
 from training.engine import checkpoint, foreign, processes
@@ -21,7 +25,7 @@ from training.engine.batches import Places, loaded
 from training.engine.errors import DeviceError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
-from training.engine.recipe import configured, find
+from training.engine.recipe import Recipe, configured, find
 from training.engine.run import Run
 
 GRAPH = "model.onnx"
@@ -88,11 +92,15 @@ class Session:
 
 
 def _check(device: str, precision: str) -> None:
-    for what, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
-        if value not in known:
-            raise DeviceError(f"there is no {what} {value!r}; there are {', '.join(known)}")
+    _known("device", device, DEVICES)
+    _known("precision", precision, PRECISIONS)
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("PyTorch finds no device 'cuda' here; 'auto' takes what there is")
+
+
+def _known(what: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise DeviceError(f"there is no {what} {value!r}; there are {', '.join(known)}")
 
 
 def import_run(name: str, file: Path, folder: Path) -> str:
@@ -115,12 +123,13 @@ def import_run(name: str, file: Path, folder: Path) -> str:
     return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
 
 
-def publish_run(folder: Path, to: Path, data: Path | None = None) -> str:
+def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str | None = None) -> str:
     """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
 
-    `data`: what the contract's figures, such as thresholds, are measured on.
+    `data`: what the contract's figures, such as thresholds, are measured on, and how far shortened weights deviate.
+    `precision`: that of an encoder's weights in the file, one of export.precision.STORED; by default the recipe's.
 
-    Raises RunError, CheckpointError, RecipeError, ContractError and RepositoryError.
+    Raises RunError, CheckpointError, RecipeError, DeviceError, ContractError and RepositoryError.
     """
     if not to.parent.name or not to.name.isdecimal():
         raise RunError(f"{to} is not models/NAME/VERSION")
@@ -129,21 +138,43 @@ def publish_run(folder: Path, to: Path, data: Path | None = None) -> str:
     run = Run(folder)
     facts = run.facts()
     recipe = configured(find(facts["recipe"]), facts["settings"])
+    stored = _stored(recipe, precision, data)
     state = run.state(facts["recipe"])
     if state is None:
         raise RunError(f"{folder} has no checkpoint yet")
     tensors, progress = state
     averages = {name: network.eval() for name, network in recipe.networks().items() if name in recipe.averaged}
     checkpoint.restore(averages, checkpoint.unpacked("averages", tensors), str(run.latest))
-    provenance = {"recipe": f"training/recipes/{facts['recipe']}.py", "images": str(progress["images"])}
+    recipe_file = f"training/recipes/{facts['recipe']}.py"
+    provenance = {"recipe": recipe_file, "images": str(progress["images"]), "precision": stored}
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         path = Path(scratch) / GRAPH
         network, contract = recipe.exported(averages), recipe.contract(provenance)
-        if data is not None:
-            contract = recipe.calibrated(contract, network, data)
         try:
-            written = export_model(network, contract, path, float16=recipe.float16)
+            if data is not None:
+                contract = _measured(recipe, contract, network, stored, data)
+            written = export_model(network, contract, path, stored=stored)
         except (ParityError, ExportError) as error:
             raise RunError(f"{folder} cannot be exported: {error}") from error
         publish(root, model, version, {GRAPH: path})
     return f"{model}/{version}: deviations {dict(written.parity)}"
+
+
+def _stored(recipe: Recipe, precision: str | None, data: Path | None) -> Stored:
+    """How weights are stored in the file."""
+    if precision is None:
+        return "float16" if recipe.float16 else "float32"
+    _known("precision", precision, STORED)
+    if (role := recipe.contract({}).role) != "encoder":
+        raise RunError(f"a precision can be chosen for encoders, whose parity is measured; this is a {role}")
+    if precision == "int8" and data is None:
+        raise RunError("int8 is held against float32 on people set aside: --data says which pack has them")
+    return next(each for each in STORED if each == precision)
+
+
+def _measured(recipe: Recipe, contract: Contract, network: nn.Module, stored: Stored, data: Path) -> Contract:
+    """The contract with what the network reaches on data as it is stored, and how far it is from what was trained."""
+    short = rounded(network, stored)
+    if stored != "float32":
+        contract = replace(contract, parity=recipe.agreed(network, short, stored, data))
+    return recipe.calibrated(contract, short, data)

@@ -10,12 +10,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from export.parity import ParityError
+from export.precision import Stored
 from training.data.errors import DataError
 from training.data.recognition import Faces
 from training.metrics.interval import Interval
 from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold, roc
 
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N, 112, 96, 3] RGB -> float32 [N, 512] of unit length
+
+NEAREST: Mapping[Stored, float] = {"float32": 1.0, "float16": 0.999, "int8": 0.99}
+"""The cosine to the trained network's embedding that no face by shortened weights may be below."""
+TAR_CHANGE = 0.005
+"""The most that shortened weights may change TAR at FAR 1 % by, or else a single pair."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,30 @@ def verified(embed: Embed, faces: Faces) -> dict[str, float]:
             curve = roc(similarity, same)
             found |= {f"{name}/tar": curve.at(FARS[0])[0], f"{name}/auc": curve.auc}
     return found
+
+
+def agreement(full: Embed, short: Embed, faces: Faces, stored: Stored) -> dict[str, float]:
+    """How far embeddings by shortened weights are from the trained network's: `cosine` and `tar`, 0 where they agree.
+
+    The largest distance of a face from itself, 1 - cosine, and the largest change of TAR at FAR 1 % of a population.
+    ParityError names where one is too large.
+    """
+    far, change = 0.0, 0.0
+    for name, group in populations(faces).items():
+        pairs, frames = all_pairs(len(group)), group.frames()
+        before, after = full(frames), short(frames)
+        lowest = float(np.einsum("ij,ij->i", before, after).min())
+        if not lowest >= NEAREST[stored]:
+            raise ParityError(f"a face of {name} has the cosine {lowest:.5f} by {stored}; {NEAREST[stored]} is asked")
+        far = max(far, 1 - lowest)
+        same = pairs.same(group.persons)
+        if _of_both_kinds(same):
+            known, found = (roc(cosine(each, pairs), same).at(FARS[0])[0] for each in (before, after))
+            allowed = max(TAR_CHANGE, 1 / same.sum())
+            if abs(found - known) > allowed + 1e-9:
+                raise ParityError(f"TAR at FAR 1 % of {name} is {found:.4f} by {stored}, {known:.4f} as it was trained")
+            change = max(change, abs(found - known))
+    return {"cosine": far, "tar": change}
 
 
 def realised(embed: Embed, faces: Faces, limits: Mapping[str, float]) -> str:

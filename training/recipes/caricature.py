@@ -241,7 +241,7 @@ def written(network: Caricaturist, provenance: dict[str, str], packed: Path, mod
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        measured = export_model(network, contract(provenance), path, example, float16=True)
+        measured = export_model(network, contract(provenance), path, example, stored="float16")
         publish(models, "caricature", version, {"model.onnx": path})
     typer.echo(f"caricature/{version}: deviations {dict(measured.parity)}")
 

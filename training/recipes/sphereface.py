@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from export.alignment import SPHEREFACE
 from export.contract import Contract
+from export.precision import Stored
 from training.data.errors import DataError
 from training.data.identities import Identities, Views
 from training.data.pack import Pack
@@ -56,7 +57,7 @@ from training.losses.margin import (
     angular_softmax,
     annealing,
 )
-from training.metrics.encoders import Embed, calibrate, verified
+from training.metrics.encoders import Embed, agreement, calibrate, verified
 from training.networks.sphereface import EMBEDDING, Encoder, SphereFace, form, pixels_to_faces
 
 DROPS = (16 / 28, 24 / 28)
@@ -251,15 +252,23 @@ class Recipe(engine.Recipe):
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
         """With thresholds at which no set of people set aside is falsely accepted more often than promised."""
-        held = _held(data)
-        if not held:
-            raise DataError(f"{data} sets nobody aside: no face of it has the `split` {TEST!r}")
-        return replace(contract, thresholds=calibrate(_embed(network), held))
+        return replace(contract, thresholds=calibrate(_embed(network), _aside(data)))
+
+    def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
+        """On the people set aside."""
+        return agreement(_embed(network), _embed(short), _aside(data), stored)
 
 
 def _held(data: Path) -> Faces | None:
     pack = Pack(data)
     return Faces.of(pack.where("split", TEST)) if TEST in pack.names.get("split", ()) else None
+
+
+def _aside(data: Path) -> Faces:
+    held = _held(data)
+    if not held:
+        raise DataError(f"{data} sets nobody aside: no face of it has the `split` {TEST!r}")
+    return held
 
 
 def _embed(encoder: nn.Module) -> Embed:

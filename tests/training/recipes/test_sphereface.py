@@ -19,7 +19,7 @@ from service.settings import Settings
 from training.data.errors import DataError
 from training.data.pack import Example, write
 from training.data.recognition import FRAME
-from training.engine.errors import CheckpointError, RecipeError, RunError
+from training.engine.errors import CheckpointError, DeviceError, RecipeError, RunError
 from training.engine.run import Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
@@ -299,6 +299,43 @@ def test_thresholds_need_people_set_aside(pack: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"two people of one set.*: album"):
         publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "one.pack")
     assert not (tmp_path / "models").exists()
+
+
+def test_an_encoder_is_stored_as_is_asked_for(pack: Path, tmp_path: Path) -> None:
+    """In four, two or one byte a weight, held against float32 on people set aside; the contract says so."""
+    one_set = [Example(each.image, {**each.names, "source": "toys (CC0)"}, each.numbers) for each in examples(range(8))]
+    write(tmp_path / "faces.pack", one_set)
+    session(tmp_path / "run", images=64).train(tmp_path / "faces.pack")
+    sizes, embeddings = {}, {}
+    frames = np.stack([each.image for each in one_set])[:, 16:-16, 16:-16]
+    for version, precision in enumerate(("float32", None, "float16", "int8"), 1):
+        to = tmp_path / "models" / "sphereface" / str(version)
+        publish_run(tmp_path / "run", to, tmp_path / "faces.pack", precision)
+        graph = open_session((to / "model.onnx").read_bytes())
+        contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
+        assert contract.provenance["precision"] == (precision or "float16") and contract.thresholds
+        assert ({"cosine", "tar"} <= contract.parity.keys()) == (precision != "float32")
+        sizes[precision] = (to / "model.onnx").stat().st_size
+        embeddings[precision] = graph.run(None, {"image": frames})[0]
+    assert sizes["int8"] < 0.6 * sizes["float16"] < 0.4 * sizes["float32"] and sizes[None] == sizes["float16"]
+    for precision, limit in (("float16", 0.999), ("int8", 0.99)):
+        assert (embeddings["float32"] * embeddings[precision]).sum(1).min() >= limit
+
+
+def test_int8_that_is_somebody_else_is_not_exported(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what nobody has compared with float32, nor in a precision that there is not."""
+    session(tmp_path / "run", images=16).train(pack)
+    to = tmp_path / "models" / "sphereface" / "1"
+    with pytest.raises(RunError, match="int8 is held against float32 on people set aside: --data"):
+        publish_run(tmp_path / "run", to, precision="int8")
+    with pytest.raises(DeviceError, match="there is no precision 'int4'; there are float32, float16, int8"):
+        publish_run(tmp_path / "run", to, pack, "int4")
+    monkeypatch.setattr("export.precision.LEVELS", 1)
+    with pytest.raises(RunError, match=r"cannot be exported: a face of .* has the cosine .* by int8; 0.99 is asked"):
+        publish_run(tmp_path / "run", to, pack, "int8")
+    assert not to.parent.exists()
 
 
 def test_a_run_verifies_in_the_service(models: Path, tmp_path: Path) -> None:
