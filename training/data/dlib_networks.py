@@ -19,9 +19,14 @@ def recogniser() -> dlib.face_recognition_model_v1:
     return dlib.face_recognition_model_v1(_weights(_RECOGNISER))
 
 
+def recogniser_file() -> Path:
+    """Its weights as dlib wrote them, which training.networks.dlib_recogniser reads, too."""
+    return Path(_weights(_RECOGNISER))
+
+
 def recogniser_name() -> str:
     """Its file and digest: what a model that it taught must name."""
-    path = Path(_weights(_RECOGNISER))
+    path = recogniser_file()
     return f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 

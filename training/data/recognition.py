@@ -132,20 +132,19 @@ class Faces:
 
     def save(self, path: Path, teacher: str = "") -> None:
         """As a pack, from which `likeness train sphereface` learns; `teacher` names the network of the descriptors."""
+        write(path, self.examples(teacher))
+
+    def examples(self, teacher: str = "") -> Iterator[Example]:
+        """For a pack."""
         taught = {"teacher": teacher} if teacher else {}
         names = zip(self.persons, self.splits, self.sources, strict=True)
         numbers = zip(self.points, self.descriptors, strict=True)
-        write(
-            path,
-            (
-                Example(
-                    crop,
-                    {"person": str(person), "split": str(split), "source": str(source), **taught},
-                    {"points": points, "descriptor": descriptor},
-                )
-                for crop, (person, split, source), (points, descriptor) in zip(self.crops, names, numbers, strict=True)
-            ),
-        )
+        for crop, (person, split, source), (points, descriptor) in zip(self.crops, names, numbers, strict=True):
+            yield Example(
+                crop,
+                {"person": str(person), "split": str(split), "source": str(source), **taught},
+                {"points": points, "descriptor": descriptor},
+            )
 
     @classmethod
     def of(cls, pack: Pack) -> Faces:
