@@ -1,5 +1,6 @@
 """training.evaluation.cards: the tables of a model card, by commands."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,15 @@ def test_people_set_aside_are_told_apart(models: Path, tmp_path: Path) -> None:
     assert "| toys: 20 (40) | this model | 1.000 |" in told.output
     assert "| toys: 20 (40) | dlib | 1.000 |" in told.output
     assert "| toys | 1.0% |" in told.output and "of 760 | 100.0 % of 20 |" in told.output
+
+
+def test_the_teacher_is_asked_in_the_student_s_frame(tmp_path: Path) -> None:
+    """It tells patterns apart by their pixels, whatever descriptors the pack has."""
+    told_apart = faces()
+    replace(told_apart, descriptors=told_apart.descriptors[:, :0]).save(tmp_path / "faces.pack")
+    told = CliRunner().invoke(app, ["teacher", str(tmp_path / "faces.pack")])
+    assert told.exit_code == 0, told.output
+    assert "| toys: 20 (40) | this model | 1.000 |" in told.output and "dlib" not in told.output
 
 
 def test_drawings_are_made_in_the_translator_s_frame(models: Path) -> None:

@@ -1,6 +1,7 @@
 """The tables of a face encoder's model card, beside dlib's recogniser: people set aside, and drawings of some of them.
 
     python -m training.evaluation.cards people models/sphereface/1 FACES.pack
+    python -m training.evaluation.cards teacher FACES.pack
     LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/1 models/caricature/2
 
 The pack is that of training.data.recognition. `likeness eval` has the figures of any other pictures.
@@ -18,8 +19,9 @@ import typer
 
 from export.alignment import cut, similarity
 from training.console import told
+from training.data.blends import Onlooker
 from training.data.pack import Pack
-from training.data.recognition import CHECK, TEST, Faces, Sight, gather, photos, see
+from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, gather, photos, see
 from training.evaluation.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, realised, table
 
@@ -34,6 +36,20 @@ def people(model: Model, packed: Annotated[Path, typer.Argument(help="a pack wit
         encoder, faces = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
         typer.echo(table(embedding(encoder), faces))
         typer.echo(realised(embedding(encoder), faces, encoder.contract.thresholds))
+
+
+@app.command()
+def teacher(packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
+    """What the teacher makes of the pixels that its student sees: the most that can be learnt of it."""
+    with told():
+        faces, onlooker = Faces.of(Pack(packed).where("split", TEST, CHECK)), Onlooker("cpu")
+
+        def embed(frames: np.ndarray) -> np.ndarray:
+            margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
+            descriptors = onlooker.describe(np.pad(frames, margins, "reflect"))
+            return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
+
+        typer.echo(table(embed, faces))
 
 
 @app.command()
