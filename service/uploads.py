@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -216,18 +217,18 @@ async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise too_large
-    chunks = bytearray()
+    body = BytesIO()
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
-                chunks += chunk
-                if len(chunks) > max_bytes:
+                body.write(chunk)
+                if body.tell() > max_bytes:
                     raise too_large
     except TimeoutError:
         raise BodyTimeout(f"the body did not arrive within {seconds:g} seconds") from None
     except ClientDisconnect:
         raise ClientClosed("the client went away") from None
-    return bytes(chunks)
+    return body.getvalue()  # which is not a copy
 
 
 def json_object(content: bytes) -> dict[str, Any]:
