@@ -16,7 +16,6 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-import torch
 import typer
 
 from export.alignment import Template, cut, similarity
@@ -24,8 +23,8 @@ from training.console import told, watched
 from training.data import dlib_networks
 from training.data.disguise import Rng, moved
 from training.data.pack import Example, Pack, write
-from training.data.recognition import FRAME, TRAIN, Faces
-from training.networks.dlib_recogniser import CHIP, Recogniser
+from training.data.recognition import FRAME, TRAIN, Faces, Teacher
+from training.networks.dlib_recogniser import CHIP
 
 SHARES = 0.25, 0.75
 """Of the first face in a blend; beyond, it is that face."""
@@ -36,23 +35,6 @@ CHIPS = Template(
     CHIP, CHIP, tuple((SCALE * (x - CENTRE[0]) + CHIP / 2, SCALE * (y - CENTRE[1]) + CHIP / 2) for x, y in FRAME.points)
 )
 BATCH = 64
-
-
-class Onlooker:
-    """dlib's recogniser on faces in FRAME, uint8 [N, 144, 128, 3] -> float32 [N, 128]."""
-
-    def __init__(self, device: str) -> None:
-        self._network = Recogniser()
-        self._network.read(dlib_networks.recogniser_file())
-        self._network.eval().to(device, memory_format=torch.channels_last)
-        self._device = device
-
-    @torch.inference_mode()
-    def describe(self, faces: np.ndarray) -> np.ndarray:
-        """What it says of each."""
-        chips = torch.from_numpy(np.stack([chip(face) for face in faces])).to(self._device)
-        descriptors: np.ndarray = self._network(chips.permute(0, 3, 1, 2).float()).cpu().numpy()
-        return descriptors
 
 
 def chip(face: np.ndarray) -> np.ndarray:
@@ -71,14 +53,14 @@ def blend(first: np.ndarray, second: np.ndarray, rng: Rng) -> np.ndarray:
 
 def blends(faces: Faces, count: int, device: str, seed: int = 0) -> Iterator[Example]:
     """So many faces of nobody, from those that may be learnt from; each says the source of the first of its two."""
-    rng, onlooker = np.random.default_rng(seed), Onlooker(device)
-    teacher = dlib_networks.recogniser_name()
+    rng, teacher = np.random.default_rng(seed), Teacher(device)
+    name = dlib_networks.recogniser_name()
     learnt = np.flatnonzero(faces.splits == TRAIN)
     pairs = (rng.choice(learnt, 2, replace=False) for _ in range(count))
     while batch := list(itertools.islice(pairs, BATCH)):
         made = np.stack([blend(*faces.crops[pair], rng) for pair in batch])
-        for (first, _), face, descriptor in zip(batch, made, onlooker.describe(made), strict=True):
-            names = {"person": "", "split": TRAIN, "source": str(faces.sources[first]), "teacher": teacher}
+        for (first, _), face, descriptor in zip(batch, made, teacher.describe([*map(chip, made)]), strict=True):
+            names = {"person": "", "split": TRAIN, "source": str(faces.sources[first]), "teacher": name}
             points = np.array(FRAME.points, np.float32)
             yield Example(face, names, {"points": points, "descriptor": descriptor})
 

@@ -3,19 +3,20 @@
     LIKENESS_DATA=... python -m training.data.recognition FACES.pack
 
 walks every photo set that comes with, or gets, five points, cuts each face to the SphereFace frame (with a margin, for
-the jitter of training) and asks dlib's recogniser, the teacher, for its descriptor. Half an hour or more on one core.
+the jitter of training) and asks dlib's recogniser, the teacher, for its descriptor. A few minutes.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import dlib
 import numpy as np
+import torch
 import typer
 
 from export.alignment import SPHEREFACE, Template, apply, cut, similarity
@@ -26,6 +27,7 @@ from training.data.pack import Example, Pack, write
 from training.data.pictures import read
 from training.data.points import five
 from training.data.portraits import Landmarker, five_points
+from training.networks.dlib_recogniser import Recogniser
 
 MARGIN = 16  # pixels around the 96 x 112 frame
 FRAME = Template(
@@ -185,19 +187,28 @@ def _texts(pack: Pack, column: str) -> np.ndarray:
 
 
 class Teacher:
-    """dlib's recogniser (public domain): a photo and its five points [5, 2] -> the 150 x 150 chip -> 128 numbers."""
+    """dlib's recogniser (public domain): a photo and its five points [5, 2] -> the 150 x 150 chip -> 128 numbers.
 
-    def __init__(self) -> None:
+    In PyTorch, which takes a tenth of the time that dlib takes on a CPU.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
         self.shape = dlib_networks.landmarks68()
-        self.network = dlib_networks.recogniser()
+        network = Recogniser()
+        network.read(dlib_networks.recogniser_file())
+        self._network = network.eval().to(device, memory_format=torch.channels_last)
+        self._device = device
 
     def chip(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
         """The face as dlib's network wants it, by 68 points of dlib's own in the box that the five points imply."""
         return np.asarray(dlib.get_face_chip(image, self.shape(image, detector_box(points))))
 
-    def describe(self, chips: list[np.ndarray]) -> np.ndarray:
-        """float32 [N, 128]."""
-        return np.array(self.network.compute_face_descriptor(chips), np.float32)
+    @torch.inference_mode()
+    def describe(self, chips: Sequence[np.ndarray]) -> np.ndarray:
+        """What it says of each, float32 [N, 128]."""
+        pixels = torch.from_numpy(np.stack(chips)).to(self._device).permute(0, 3, 1, 2)
+        descriptors: np.ndarray = self._network(pixels.float()).cpu().numpy()
+        return descriptors
 
 
 def detector_box(points: np.ndarray) -> dlib.rectangle:

@@ -19,9 +19,9 @@ import typer
 
 from export.alignment import cut, similarity
 from training.console import told
-from training.data.blends import Onlooker
+from training.data.blends import chip
 from training.data.pack import Pack
-from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, gather, photos, see
+from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, realised, table
 
@@ -42,11 +42,11 @@ def people(model: Model, packed: Annotated[Path, typer.Argument(help="a pack wit
 def teacher(packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
     """What the teacher makes of the pixels that its student sees: the most that can be learnt of it."""
     with told():
-        faces, onlooker = Faces.of(Pack(packed).where("split", TEST, CHECK)), Onlooker("cpu")
+        faces, dlib = Faces.of(Pack(packed).where("split", TEST, CHECK)), Teacher()
 
         def embed(frames: np.ndarray) -> np.ndarray:
             margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
-            descriptors = onlooker.describe(np.pad(frames, margins, "reflect"))
+            descriptors = dlib.describe([*map(chip, np.pad(frames, margins, "reflect"))])
             return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
 
         typer.echo(table(embed, faces))
