@@ -21,7 +21,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
 
-from training.engine import checkpoint, processes
+from training.engine import checkpoint, memory, processes
 from training.engine.average import Average
 from training.engine.batches import Places, loaded
 from training.engine.checkpoint import Tensors
@@ -143,6 +143,8 @@ class Trainer:
         the recipe's stream raises; the newest checkpoint is then there as it was.
         """
         plan, fabric = self._plan, self._fabric
+        if fabric.device.type == "cpu":
+            memory.keep()
         stream = self._recipe.stream(data)
         places = Places(self.seen, plan.images, self._recipe.batch, fabric.global_rank, fabric.world_size)
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
