@@ -35,6 +35,18 @@ def test_people_set_aside_are_told_apart(models: Path, tmp_path: Path) -> None:
     assert "| toys | 1.0% |" in told.output and "of 760 | 100.0 % of 20 |" in told.output
 
 
+def test_people_are_judged_by_one_list_of_pairs(models: Path, tmp_path: Path) -> None:
+    """With --pairs the figures are others than those of all pairs, and the same at every command."""
+    names = np.random.default_rng(1).permutation(faces().persons)
+    replace(faces(), persons=names).save(tmp_path / "faces.pack")
+    folder, rows = models / "sphereface" / "1", []
+    for pairs in ([], ["--pairs", "30"], ["--pairs", "30"]):
+        told = CliRunner().invoke(app, ["people", str(folder), str(tmp_path / "faces.pack"), *pairs])
+        assert told.exit_code == 0, told.output
+        rows.append([line for line in told.output.splitlines() if line.startswith("| toys: 20 (40)")])
+    assert rows[1] == rows[2] != rows[0]
+
+
 def test_the_teacher_is_asked_in_the_student_s_frame(tmp_path: Path) -> None:
     """It tells patterns apart by their pixels, whatever descriptors the pack has."""
     told_apart = faces()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.data.errors import DataError
-from training.metrics.verification import Pairs, accuracy, all_pairs, bootstrap, impostor_threshold, roc
+from training.metrics.verification import Pairs, accuracy, all_pairs, bootstrap, drawn, impostor_threshold, roc
 
 SIMILARITY = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 SAME = np.array([True, True, False, True, False, False])
@@ -69,6 +69,20 @@ def test_all_pairs_are_unordered_and_of_two():
     persons = np.array(["a", "a", "b", "b", "b"])
     assert pairs.same(persons).sum() == 1 + 3
     assert Pairs(np.array([0]), np.array([2])).same(persons).tolist() == [False]
+
+
+def test_drawn_pairs_are_half_of_one_person_and_the_same_each_time():
+    """As many of each kind, none twice, whoever asks; another seed draws others, and a kind with fewer gives all."""
+    persons = np.repeat(np.arange(10), 5).astype(str)
+    pairs = all_pairs(len(persons))
+    some = drawn(pairs, persons, 60)
+    assert some.same(persons).sum() == 30 and len(set(zip(some.left, some.right, strict=True))) == 60
+    assert (some.left < some.right).all()
+    again, other = drawn(pairs, persons, 60), drawn(pairs, persons, 60, seed=1)
+    assert np.array_equal(again.left, some.left) and np.array_equal(again.right, some.right)
+    assert not np.array_equal(other.left, some.left)
+    few = drawn(pairs, persons, 400).same(persons)
+    assert few.sum() == 10 * 10 and (~few).sum() == 200
 
 
 def test_the_interval_holds_the_figure_and_shrinks_with_people():

@@ -1,6 +1,7 @@
 """The tables of a face encoder's model card, beside dlib's recogniser: people set aside, and drawings of some of them.
 
     python -m training.evaluation.cards people models/sphereface/1 FACES.pack
+    python -m training.evaluation.cards people models/sphereface/1 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
     LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/1 models/caricature/2
 
@@ -30,11 +31,18 @@ Model = Annotated[Path, typer.Argument(help="models/NAME/VERSION")]
 
 
 @app.command()
-def people(model: Model, packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
+def people(
+    model: Model,
+    packed: Annotated[Path, typer.Argument(help="a pack with people set aside")],
+    pairs: Annotated[
+        int | None,
+        typer.Option(min=4, help="judge by so many pairs of each set, the same for all models; by default by all"),
+    ] = None,
+) -> None:
     """People who were in no training, and what the thresholds do to them."""
     with told():
         encoder, faces = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
-        typer.echo(table(embedding(encoder), faces))
+        typer.echo(table(embedding(encoder), faces, pairs))
         typer.echo(realised(embedding(encoder), faces, encoder.contract.thresholds))
 
 

@@ -15,7 +15,17 @@ from export.precision import Stored
 from training.data.errors import DataError
 from training.data.recognition import Faces
 from training.metrics.interval import Interval
-from training.metrics.verification import FARS, Pairs, Roc, accuracy, all_pairs, bootstrap, impostor_threshold, roc
+from training.metrics.verification import (
+    FARS,
+    Pairs,
+    Roc,
+    accuracy,
+    all_pairs,
+    bootstrap,
+    drawn,
+    impostor_threshold,
+    roc,
+)
 
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N, 112, 96, 3] RGB -> float32 [N, 512] of unit length
 
@@ -75,8 +85,11 @@ def thresholds(populations_of_impostors: Sequence[np.ndarray]) -> dict[str, floa
     return {f"{far:g}": max(impostor_threshold(each, far) for each in populations_of_impostors) for far in FARS}
 
 
-def table(embed: Embed, faces: Faces) -> str:
-    """Markdown: own and, with descriptors, dlib's figures on every population that has pairs of both kinds."""
+def table(embed: Embed, faces: Faces, count: int | None = None) -> str:
+    """Markdown: own and, with descriptors, dlib's figures on every population that has pairs of both kinds.
+
+    With a `count`, of so many pairs of each population, as `drawn` has them; of all otherwise.
+    """
     lines = [
         "| people (pictures) | recogniser | accuracy | TAR at FAR 1 % | TAR at FAR 0.1 % | AUC |",
         "|---|---|---|---|---|---|",
@@ -85,6 +98,8 @@ def table(embed: Embed, faces: Faces) -> str:
         pairs = all_pairs(len(group))
         if not _of_both_kinds(pairs.same(group.persons)):
             continue
+        if count is not None:
+            pairs = drawn(pairs, group.persons, count)
         scored = {"this model": cosine(embed(group.frames()), pairs)}
         if group.descriptors.size:
             scored["dlib"] = nearness(group.descriptors, pairs)

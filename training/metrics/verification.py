@@ -55,6 +55,17 @@ def all_pairs(rows: int) -> Pairs:
     return Pairs(*np.triu_indices(rows, k=1))
 
 
+def drawn(pairs: Pairs, persons: np.ndarray, count: int, seed: int = 0) -> Pairs:
+    """At most `count` of the pairs, half of them of one person and half of two; all of a kind that has fewer.
+
+    Which they are follows from the persons of the rows and from the seed alone, so that all recognisers get the same.
+    """
+    rng, same = np.random.default_rng(seed), pairs.same(persons)
+    kinds = [rng.permutation(np.flatnonzero(kind))[: count // 2] for kind in (same, ~same)]
+    chosen = np.sort(np.concatenate(kinds))
+    return Pairs(pairs.left[chosen], pairs.right[chosen])
+
+
 def roc(similarity: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None) -> Roc:
     """The curve over all thresholds that occur; ValueError where there are not pairs of both kinds."""
     weights = np.ones(len(similarity)) if weights is None else weights
