@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 from export.alignment import SQUARE_256, Template
 from export.contract import Contract, Control, ControlError
 from export.repository import publish
-from tests.conftest import ASSETS, BUNDLED, TRANSLATOR, onnx_file
+from tests.conftest import ASSETS, BUNDLED, ENCODER, ENCODER_GRAPH, TRANSLATOR, TRANSLATOR_GRAPH, onnx_file
 from training.cli import app
+from training.data import dlib_networks
 from training.data.errors import DataError
 from training.data.pack import Example, write
 from training.evaluation.evaluate import Evaluation, evaluate, network
@@ -24,7 +26,8 @@ from training.evaluation.exported import Exported, Warp
 from training.evaluation.findings import Findings, Sheet, meaning
 from training.evaluation.gallery import Gallery, Seen, has_domain
 from training.evaluation.report import line, page
-from training.evaluation.translation import Pair, add_attributes, add_lips
+from training.evaluation.translation import Pair, add_attributes, add_lips, add_teachers
+from training.metrics.features import Encoder
 from training.metrics.judge import Face
 
 # A generator whose faces are of one colour, 40 z from grey.
@@ -104,6 +107,39 @@ def test_a_translator_that_changes_nothing_is_faithful(told: tuple[dict, str, st
     assert figures["exaggeration"] == pytest.approx(1)
     assert figures["repaint"] == figures["flatness"] == 0
     assert told[0]["counts"] == {"photos": 4, "faces": 4, "drawings": 4} and told[0]["role"] == "translator"
+
+
+def test_an_encoder_judges_identity_beside_dlib(told: tuple[dict, str, str]) -> None:
+    """A drawing that is its photo has the distance 0 from it, and is nearest to it; nobody says that dlib taught it."""
+    figures = {name: value for name, (value, _, _) in told[0]["figures"].items()}
+    assert figures["id_distance@sphereface/1"] == pytest.approx(0, abs=1e-5)
+    assert figures["id_kept@sphereface/1"] == figures["id_margin@sphereface/1"] == 1
+    assert not any("losses" in remark for remark in told[0]["remarks"])
+
+
+def test_who_was_in_the_losses_is_no_judge_of_identity(models: Path, tmp_path: Path) -> None:
+    """dlib's recogniser, named by a translator or by an encoder that it names; if another judges, that is enough."""
+    dlib = f"{dlib_networks.recogniser_file().name}, sha256 0"
+    known = {
+        "encoder": (ENCODER_GRAPH, ENCODER, dlib),
+        "by-dlib": (TRANSLATOR_GRAPH, TRANSLATOR, f"vgg16.pth, sha256 1; {dlib}"),
+        "by-encoder": (TRANSLATOR_GRAPH, TRANSLATOR, "encoder/1, sha256 2; nobody/1, sha256 3"),
+        "by-nobody": (TRANSLATOR_GRAPH, TRANSLATOR, ""),
+    }
+    for name, (graph, contract, taught) in known.items():
+        file = onnx_file(graph, replace(contract, provenance={"teachers": taught}))
+        publish(tmp_path, name, 1, {"model.onnx": file})
+    beside = [Encoder(name, None) for name in ("encoder/1", "other/1")]
+
+    def told(name: str, encoders: list[Encoder]) -> str:
+        found = Findings()
+        add_teachers(found, Exported(tmp_path / name), encoders)
+        return " ".join(found.remarks)
+
+    assert "dlib's recogniser was in the losses of by-dlib/1" in told("by-dlib", beside)
+    assert "dlib's recogniser was" in told("by-encoder", beside) and "encoder/1 was" in told("by-encoder", beside)
+    assert "--features" in told("by-encoder", beside[:1]) and "--features" not in told("by-encoder", beside)
+    assert told("by-nobody", []) == ""
 
 
 def test_what_it_makes_is_as_far_from_the_data_as_its_photos(told: tuple[dict, str, str]) -> None:

@@ -19,6 +19,8 @@ from training.metrics.features import Dlib, Encoder, Inception, Network
 from training.metrics.interval import Interval
 
 DLIB = "dlib"
+FAR = "0.01"
+"""The rate of an encoder's thresholds by which identity is judged."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def evaluate(
 
     `data` are photos: a folder, a table or a pack. `against` are drawings, by default those of the same pack if it has
     any. `features` are the networks that distances are measured by: dlib, the folder of an encoder, or a file of
-    Inception-v3's weights.
+    Inception-v3's weights. Each encoder is asked, too, whether drawings keep who a face is.
 
     Raises RepositoryError, ContractError, ControlError for a request that the model does not take, DataError.
     """
@@ -85,7 +87,8 @@ def network(name: str) -> Network:
     encoder = Exported(path)
     if encoder.contract.role != "encoder":
         raise DataError(f"{path} is no encoder but a {encoder.contract.role}")
-    return Encoder(encoder.name, lambda crops: np.asarray(encoder.run(list(crops), [{}] * len(crops))))
+    limit = 1 - encoder.contract.thresholds[FAR] if FAR in encoder.contract.thresholds else None
+    return Encoder(encoder.name, lambda crops: np.asarray(encoder.run(list(crops), [{}] * len(crops))), limit)
 
 
 def _exact(value: float) -> Interval:

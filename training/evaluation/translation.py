@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.alignment import Image
+from export.alignment import SPHEREFACE, Image, cut, similarity
 from export.contract import STYLE, Contract, ControlError
+from training.data.points import five
 from training.evaluation.comparison import compare
 from training.evaluation.exported import Exported, Request, Warp
 from training.evaluation.faces import faces
 from training.evaluation.findings import Findings, Sheet, watched
 from training.evaluation.gallery import Gallery, Seen
+from training.evaluation.teachers import dlib_s, teachers
 from training.metrics import attributes, interval
 from training.metrics.diversity import diversity
-from training.metrics.features import Network
-from training.metrics.judge import Face, Judge, estimates, sized
+from training.metrics.features import Encoder, Network, labelled
+from training.metrics.judge import FEWEST, Face, Judge, estimates, identity, sized
 from training.metrics.lips import lipstick_rate, redness
 
 STYLES, STYLED = 6, 40
@@ -46,7 +48,7 @@ def evaluate(
 ) -> Findings:
     """Identity, exaggeration, folds, styles, lips, attributes, and the distance from drawings if there are some.
 
-    DataError if no photo has a face.
+    Encoders among the networks judge identity, too. DataError if no photo has a face.
     """
     found, judge, template = Findings(), Judge(), model.contract.template
     assert template is not None
@@ -56,6 +58,9 @@ def evaluate(
     judged = [(pair.before, pair.after) for pair in pairs if pair.before is not None]
     if judged:
         found.figures |= estimates(judged)
+    encoders = [network for network in networks if isinstance(network, Encoder)]
+    add_identity(found, pairs, encoders)
+    add_teachers(found, model, encoders)
     add_folds(found, model, pairs, request)
     add_styles(found, model, pairs, request)
     add_lips(found, pairs)
@@ -75,6 +80,34 @@ def _pairs(model: Exported, cuts: Sequence[tuple[Seen, Image]], request: Request
         before = judge.face(sized(photo))
         after = judge.face(sized(drawing)) if before is not None else None
         yield Pair(seen, photo, drawing, before, after)
+
+
+def add_identity(found: Findings, pairs: Sequence[Pair], encoders: Sequence[Encoder]) -> None:
+    """dlib's figures of identity by other recognisers, of the faces that dlib finds."""
+    judged = [pair for pair in pairs if pair.before is not None]
+    both = _seen(judged)
+    if len(both) < FEWEST:
+        return
+    detected = np.array([pair.after is not None for pair in judged])
+    for encoder in encoders:
+        apart = encoder.apart([_upright(after) for *_, after in both], [_upright(before) for _, before, _ in both])
+        figures = identity(apart, detected, encoder.limit)
+        found.figures |= {labelled(name, encoder): value for name, value in figures.items()}
+
+
+def _upright(face: Face) -> Image:
+    """As an encoder sees it."""
+    return cut(face.image, similarity(five(face.landmarks), SPHEREFACE.points), SPHEREFACE)
+
+
+def add_teachers(found: Findings, model: Exported, encoders: Sequence[Encoder]) -> None:
+    """Which of those that judge identity were in the model's losses, and whether all were."""
+    judges = {dlib_s(): "dlib's recogniser", **{encoder.name: encoder.name for encoder in encoders}}
+    taught = judges.keys() & teachers(model)
+    for name in sorted(taught):
+        found.remark(f"{judges[name]} was in the losses of {model.name}: what it says of identity is no evidence")
+    if taught == judges.keys():
+        found.remark("Identity is to be judged by an encoder that was in no loss: --features models/NAME/VERSION")
 
 
 def add_folds(found: Findings, model: Exported, pairs: Sequence[Pair], request: Request) -> None:

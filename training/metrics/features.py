@@ -68,9 +68,15 @@ class Dlib:
 class Encoder:
     """An encoder of the project's own contract: `run` takes uint8 [N, 112, 96, 3] to unit rows [N, 512]."""
 
-    def __init__(self, name: str, run: Any) -> None:
+    def __init__(self, name: str, run: Any, limit: float | None = None) -> None:
+        """`limit`: the distance below which two faces are one person's, if that is known."""
         self.name = name
+        self.limit = limit
         self._run = run
+
+    def apart(self, left: Sequence[Image], right: Sequence[Image]) -> NDArray[np.float32]:
+        """The distance, 1 - cosine, of each face from each of the others, [N, M]."""
+        return np.asarray(1 - self._run(np.stack(left)) @ self._run(np.stack(right)).T)
 
     def __call__(self, pictures: Sequence[Image]) -> Features:
         found: NDArray[np.float32] = self._run(np.stack(pictures))

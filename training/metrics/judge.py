@@ -35,6 +35,8 @@ from training.metrics.interval import Interval, mean, resampled, share
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SAME_PERSON = 0.6
+FEWEST = 3
+"""Faces in outputs, below which there is no more to say than how many there are."""
 ANCHORS = [*range(36, 48), 30, 48, 54]  # eyes, nose tip, mouth corners hold the frame
 SIDE = 512
 CROP = 128
@@ -117,27 +119,39 @@ def estimates(pairs: list[tuple[Face, Face | None]]) -> dict[str, Interval]:
     found = np.array([output is not None for _, output in pairs])
     report = {"detected": share(found)}
     good = [(photo, output) for photo, output in pairs if output is not None]
-    if len(good) < 3:
+    if len(good) < FEWEST:
         return report
     photos, outputs = (np.array([side.descriptor for side in column]) for column in zip(*good, strict=True))
-    distance = np.linalg.norm(outputs[:, None] - photos[None], axis=-1)
-    own = distance.diagonal()
-    kept, nearest = np.zeros((2, len(pairs)), bool)
-    kept[found], nearest[found] = own < SAME_PERSON, distance.argmin(1) == np.arange(len(good))
+    apart = np.linalg.norm(outputs[:, None] - photos[None], axis=-1)
     before, after = (np.array([in_eye_frame(side.landmarks) for side in column]) for column in zip(*good, strict=True))
     deviation, exaggerated = before - before.mean(0), after - after.mean(0)
     products = np.stack([(deviation * exaggerated).sum((1, 2)), (deviation * deviation).sum((1, 2))], axis=1)
     template = before.mean(0) * 44 + [64, 52]
     crops = [(aligned(photo, template), aligned(output, template)) for photo, output in good]
     return report | {
-        "id_distance": mean(own),
-        "id_kept": share(kept),
-        "id_margin": share(nearest),
+        **identity(apart, found, SAME_PERSON),
         "exaggeration": resampled(lambda sums: float(sums[:, 0].sum() / sums[:, 1].sum()), products),
         "repaint": mean([np.abs(x - y).mean() for x, y in crops]),
         "flatness": mean([flat(y) - flat(x) for x, y in crops]),
         "sharpness": mean([sharpness(output.image) for _, output in good]),
     }
+
+
+def identity(apart: np.ndarray, found: np.ndarray, limit: float | None) -> dict[str, Interval]:
+    """The figures of that name, by whichever recogniser.
+
+    `apart` [K, K]: how far each output with a face is from each of their photos; `found` bool [N]: whether an output
+    has one, which K do; `limit`: below it two faces are one person's. Where none is known there is no `id_kept`.
+    """
+    own = apart.diagonal()
+
+    def of_all(right: np.ndarray) -> Interval:
+        counted = np.zeros(len(found), bool)
+        counted[found] = right
+        return share(counted)
+
+    kept = {} if limit is None else {"id_kept": of_all(own < limit)}
+    return {"id_distance": mean(own), **kept, "id_margin": of_all(apart.argmin(1) == np.arange(len(own)))}
 
 
 def matched(photos: Path, outputs: Path) -> Iterator[tuple[Path, Path | None]]:
