@@ -53,6 +53,8 @@ def test_view_1_of_lfw_is_one_fold(tmp_path: Path) -> None:
     "lines, complaint",
     [
         (["ten 300"], "protocol.txt:1: not the numbers"),
+        (["0"], "protocol.txt:1: no pairs are announced: '0'"),
+        (["1 0"], "protocol.txt:1: no pairs are announced: '1 0'"),
         (["1", "Ann 1 2"], "1 pairs; announced were 1 times twice 1"),
         (["1", "Ann 1 2", "Ann 1 Bob two"], "protocol.txt:3: not a pair"),
     ],
@@ -139,6 +141,16 @@ def test_nobody_is_judged_whom_the_encoder_knows() -> None:
         verification(folds(("a", "b"), ("c", "a")), apart(*"abc"), trained_on=())
     with pytest.raises(DataError, match="b among them"):
         identification([Search(["b/C00001"], ["b/P00001"])], apart("b"), trained_on={"b"})
+
+
+def test_a_fold_of_one_kind_of_pairs_is_named() -> None:
+    """One person's alone, or of nobody's two pictures: there is no curve of it."""
+    with pytest.raises(DataError, match="fold 2 of 2, that of c, has no pair of two people"):
+        verification(folds(("a", "b"), ("c",)), apart(*"abc"), trained_on=())
+    drawn, photographed = [Share("a", 1, 0), Share("b", 0, 1)], [Share("c", 2, 0)]
+    for shares in (drawn, photographed):
+        with pytest.raises(DataError, match=r"fold 1 of 1.* has no pair of one person"):
+            verification(unrestricted([shares]), apart(*"abc"), trained_on=())
 
 
 def test_ranks_are_places_in_the_gallery() -> None:

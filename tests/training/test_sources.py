@@ -215,6 +215,8 @@ def test_a_list_of_people_has_one_a_line(tmp_path: Path) -> None:
         (sources.unrestricted_view, "Ada\t1\t2\n", r"view\.txt:1: not a number of persons"),
         (sources.unrestricted_view, "2\nAda\t1\t2\n", r"view\.txt:1: 2 persons announced, 1 lines follow"),
         (sources.unrestricted_view, "1\nAda\t1\n", r"view\.txt:2: not a name and two numbers"),
+        (sources.unrestricted_view, "0\n", r"view\.txt:1: no persons are announced"),
+        (sources.restricted_view, "0\n", r"view\.txt:1: no matched pairs are announced"),
         (sources.restricted_view, "2\nAda\tC1\tP1\n", r"view\.txt:1: 2 matched pairs announced, 1 lines follow"),
         (sources.restricted_view, "1\nAda\tC1\tP1\nAda\tC1\tP1\n", r"view\.txt:3: not a mismatched pair"),
         (sources.restricted_view, "1\nAda\tC1\tBo\tP1\nAda\tC1\tBo\tP1\n", r"view\.txt:2: not a matched pair"),

@@ -205,6 +205,8 @@ def _folds(listed: Path, things: str, lines_each: int) -> list[list[tuple[str, s
         if not lines[begin].strip().isdecimal():
             raise DataError(f"{place}: not a number of {things}: {lines[begin]!r}")
         count = lines_each * int(lines[begin])
+        if not count:
+            raise DataError(f"{place}: no {things} are announced")
         fold = lines[begin + 1 : begin + 1 + count]
         if len(fold) < count:
             raise DataError(f"{place}: {lines[begin].strip()} {things} announced, {len(fold)} lines follow")

@@ -96,6 +96,8 @@ def lfw(listed: Path) -> list[Fold]:
     if len(head) not in (1, 2) or not all(each.isdecimal() for each in head):
         raise DataError(f"{listed}:1: not the numbers of folds and pairs: {lines[0]!r}")
     folds, pairs = (int(each) for each in ([1, *head] if len(head) == 1 else head))
+    if not folds * pairs:
+        raise DataError(f"{listed}:1: no pairs are announced: {lines[0]!r}")
     if len(lines) != 1 + 2 * folds * pairs:
         raise DataError(f"{listed}: {len(lines) - 1} pairs; announced were {folds} times twice {pairs}")
     found = [_lfw_pair(line, f"{listed}:{number}") for number, line in enumerate(lines[1:], 2)]
@@ -155,9 +157,10 @@ def verification(folds: Sequence[Fold], embeddings: Embeddings, trained_on: Coll
 
     Accuracy is at the threshold that is best on all other folds (one fold alone has but itself), and both kinds of
     pairs count alike, however many there are of each. DataError if a person of `trained_on` is in a fold, if folds
-    share one, or if a picture has no embedding.
+    share one, if a fold has pairs of one kind only, or if a picture has no embedding.
     """
     _disjoint(folds, trained_on)
+    _of_both_kinds(folds)
     scored = [(_cosines(embeddings, fold), fold.same) for fold in folds]
     figures: dict[str, list[float]] = {name: [] for name in ("accuracy", *(f"tar@{far:g}" for far in FARS), "auc")}
     for number, (similarity, same) in enumerate(scored):
@@ -198,6 +201,14 @@ def _disjoint(folds: Sequence[Fold], trained_on: Collection[str]) -> None:
     shared = [name for name, count in Counter(name for fold in folds for name in fold.people).items() if count > 1]
     if shared:
         raise DataError(f"{min(shared)} is in more than one fold")
+
+
+def _of_both_kinds(folds: Sequence[Fold]) -> None:
+    for number, fold in enumerate(folds, 1):
+        if not fold.same.any() or fold.same.all():
+            kind = "two people" if fold.same.any() else "one person"
+            whose = min(fold.people, default="nobody")
+            raise DataError(f"fold {number} of {len(folds)}, that of {whose}, has no pair of {kind}")
 
 
 def unknown(folds: Sequence[Fold] | Sequence[Search], trained_on: Collection[str]) -> None:
