@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from service.photo import Photo
 from tests.training import sets
 from training.data.errors import DataError
 from training.data.pictures import read, size, squared
@@ -24,6 +25,19 @@ def test_a_picture_is_upright_and_on_white(tmp_path: Path) -> None:
     grey.convert("P").save(tmp_path / "palette.png")
     assert all((read(tmp_path / name) == 9).all() for name in ("grey.png", "palette.png"))
     assert size(tmp_path / "grey.png") == (6, 4)
+
+
+def test_of_sixteen_bits_the_upper_ones_are_seen(tmp_path: Path) -> None:
+    """As the service sees them, in either order of bytes; 32-bit numbers are refused by name."""
+    ramp = np.arange(0, 1 << 16, 257, dtype=np.uint16).reshape(16, 16)
+    for name, order in (("little.png", "<u2"), ("little.tif", "<u2"), ("big.tif", ">u2")):
+        Pillow.fromarray(ramp.astype(order)).save(tmp_path / name)
+        found = read(tmp_path / name)
+        assert np.array_equal(found[..., 0].ravel(), np.arange(256)), name
+        assert np.array_equal(found, Photo((tmp_path / name).read_bytes(), None, 10**6).full())
+    Pillow.fromarray(ramp.astype(np.int32)).save(tmp_path / "deep.tif")
+    with pytest.raises(DataError, match=r"deep\.tif cannot be read: pixels of the kind I are not supported"):
+        read(tmp_path / "deep.tif")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:

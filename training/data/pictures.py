@@ -14,14 +14,21 @@ from PIL import ImageOps, UnidentifiedImageError
 from export.alignment import Image
 from training.data.errors import DataError
 
+_UNSUPPORTED = ("I", "F", "LAB", "HSV")  # Pillow's modes whose range of values is anyone's guess, as in the service
+
 
 def read(path: Path) -> Image:
-    """uint8 [H, W, 3] RGB, upright as its EXIF data say, over white where it is transparent.
+    """uint8 [H, W, 3] RGB, upright as its EXIF data say, over white where it is transparent; of 16 bits the upper 8.
 
-    DataError names a file that is not there, no picture, or broken anywhere.
+    DataError names a file that is not there, no picture, or broken anywhere, and one whose pixels are of a kind that
+    the service refuses, too.
     """
     with _typed_errors(path), Pillow.open(path) as opened:
         upright = ImageOps.exif_transpose(opened)
+        if upright.mode in _UNSUPPORTED:
+            raise ValueError(f"pixels of the kind {upright.mode} are not supported")
+        if upright.mode.startswith("I;16"):  # Pillow would cut everything above 255 to white
+            upright = Pillow.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Pillow.alpha_composite(Pillow.new("RGBA", upright.size, "white"), upright)
