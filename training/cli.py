@@ -95,7 +95,9 @@ def import_(
 def eval_(
     model: Annotated[Path, typer.Argument(help="models/NAME/VERSION")],
     data: Annotated[Path, typer.Option(help="photos: a folder, a table (CSV) or a pack", exists=True)],
-    against: Annotated[Path | None, typer.Option(help="drawings to compare with; by default the pack's")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="drawings to compare with, or their statistics (.npz); by default the pack's")
+    ] = None,
     features: Annotated[
         list[str] | None, typer.Option(help="dlib, an encoder's folder or Inception-v3's weights; may be repeated")
     ] = None,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.metrics.distances import (
+    Moments,
     TooFewPictures,
     distances,
     frechet,
@@ -18,10 +19,12 @@ RANDOM = np.random.default_rng(0)
 def test_the_frechet_distance_of_known_gaussians() -> None:
     """Shifted by d: d squared. Scaled by s in D dimensions: D (s - 1)^2. The same: 0."""
     mean, one = np.zeros(4), np.eye(4)
-    assert frechet_of_moments(mean, one, mean + 3, one) == pytest.approx(36)
-    assert frechet_of_moments(mean, one, mean, 9 * one) == pytest.approx(16)
+    unit = Moments(mean, one)
+    assert frechet_of_moments(unit, Moments(mean + 3, one)) == pytest.approx(36)
+    assert frechet_of_moments(unit, Moments(mean, 9 * one)) == pytest.approx(16)
     rotated = np.linalg.qr(RANDOM.standard_normal((4, 4)))[0] @ np.diag([1, 2, 3, 4.0])
-    assert frechet_of_moments(mean, rotated @ rotated.T, mean, rotated @ rotated.T) == pytest.approx(0, abs=1e-9)
+    turned = Moments(mean, rotated @ rotated.T)
+    assert frechet_of_moments(turned, turned) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_frechet_distance_is_refused_for_few_pictures() -> None:
@@ -31,6 +34,14 @@ def test_the_frechet_distance_is_refused_for_few_pictures() -> None:
         frechet(many, many[:100])
     found = frechet(many[:2000], many[2000:] + 1)
     assert found.low < 4 < found.high and found.high - found.low < 0.6
+
+
+def test_of_known_moments_there_is_the_frechet_distance_alone() -> None:
+    """The same as from the features themselves, though how many they were is not told; of few made it is refused."""
+    many, made = RANDOM.standard_normal((2000, 4)), RANDOM.standard_normal((2000, 4)) + 1
+    found, refused = distances(Moments.of(many), made)
+    assert found == {"fid": frechet(many, made)} and not refused
+    assert distances(Moments.of(many), made[:100])[0] == {}
 
 
 def test_a_set_is_at_no_distance_from_itself() -> None:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from training.console import told
+from training.data.cli import Frame
 
 if TYPE_CHECKING:
     from training.evaluation.protocol import Judgement
@@ -94,6 +95,31 @@ def identification(
 
         folds = [protocols.search(each, protocols.gallery_of(each)) for each in probes]
         _tell(judged(protocols.identification, model, folds, images, known(trained_on)))
+
+
+@app.command()
+def statistics(
+    pictures: Annotated[Path, typer.Argument(help="a folder, a table (CSV) or a pack", exists=True)],
+    into: Annotated[Path, typer.Option(help="the file, .npz")],
+    features: Annotated[str, typer.Option(help="dlib, an encoder's folder or Inception-v3's weights")],
+    domain: Annotated[str, typer.Option(help="of a pack that has it, only this")] = "drawing",
+    template: Annotated[
+        Frame | None, typer.Option(help="the frame of the model that will be judged; by default pictures as they are")
+    ] = None,
+) -> None:
+    """Write the mean and covariance of pictures' features, for --against: the pictures need not be there for FID."""
+    with told():
+        from training.data.crops import TEMPLATES
+        from training.evaluation.comparison import features_of
+        from training.evaluation.evaluate import network
+        from training.evaluation.gallery import Gallery
+        from training.metrics.distances import Moments
+        from training.metrics.statistics import write
+
+        frame = None if template is None else TEMPLATES[template]
+        gallery = Gallery(pictures, domain, 0)
+        write(into, Moments.of(features_of(gallery, network(features), frame)))
+        typer.echo(f"{into}: of {len(gallery):,} pictures")
 
 
 def _tell(found: Judgement) -> None:

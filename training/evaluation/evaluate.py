@@ -15,6 +15,7 @@ from training.evaluation import encoding, generation, translation
 from training.evaluation.exported import Exported, Request
 from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery, has_domain
+from training.metrics import statistics
 from training.metrics.features import Dlib, Encoder, Inception, Network
 from training.metrics.interval import Interval
 
@@ -45,7 +46,8 @@ def evaluate(
     """Run models/NAME/VERSION over at most `count` pictures (0: all).
 
     `data` are photos: a folder, a table or a pack. `against` are drawings, by default those of the same pack if it has
-    any. `features` are the networks that distances are measured by: dlib, the folder of an encoder, or a file of
+    any, or of a generator other photos than `data`; or their statistics (.npz), which are good for FID.
+    `features` are the networks that distances are measured by: dlib, the folder of an encoder, or a file of
     Inception-v3's weights. Each encoder is asked, too, whether drawings keep who a face is.
 
     Raises RepositoryError, ContractError, ControlError for a request that the model does not take, DataError.
@@ -58,10 +60,11 @@ def evaluate(
     networks = [network(name) for name in features]
     match model.contract.role:
         case "translator" | "rotator":
-            drawings = None if against is None else Gallery(against, DRAWING, count)
+            drawings = None if against is None else _real(against, DRAWING, count)
             found = translation.evaluate(model, photos, drawings, networks, request)
         case "generator":
-            found = generation.evaluate(model, photos, networks, request)
+            real = photos if against is None else _real(against, PHOTO, count)
+            found = generation.evaluate(model, photos, real, networks, request)
         case "encoder":
             found = encoding.evaluate(model, photos)
         case role:
@@ -89,6 +92,11 @@ def network(name: str) -> Network:
         raise DataError(f"{path} is no encoder but a {encoder.contract.role}")
     limit = 1 - encoder.contract.thresholds[FAR] if FAR in encoder.contract.thresholds else None
     return Encoder(encoder.name, lambda crops: np.asarray(encoder.run(list(crops), [{}] * len(crops))), limit)
+
+
+def _real(path: Path, domain: str, count: int) -> Gallery | Path:
+    """What is compared with: pictures, or the file of their statistics."""
+    return path if path.suffix == statistics.SUFFIX else Gallery(path, domain, count)
 
 
 def _exact(value: float) -> Interval:

@@ -21,7 +21,7 @@ MEANINGS = {
     "fid": "Frechet distance from the data; falls with the number of pictures",
     "1nn": "share of pictures nearest to one of their own kind; 0.5: nobody can tell, 1: everybody, 0: copies",
     "detected": "share of drawings in which dlib still finds a face",
-    "id_distance": "photo to drawing, of dlib's descriptors, whose limit for one person is 0.6; of an encoder's, 1 - cosine",
+    "id_distance": "of dlib's descriptors, photo to drawing; 0.6 is its limit for one person; an encoder's 1 - cosine",
     "id_kept": "share of drawings below the limit for one person, dlib's or the encoder's at FAR 1 %; no face: lost",
     "id_margin": "share of drawings that are nearest to their own photo of all",
     "exaggeration": "slope of the drawing's deviation from the mean face on the photo's; 1: as in the photo",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -20,12 +21,18 @@ GROUP = 4
 """Faces among which diversity is measured."""
 
 
-def evaluate(model: Exported, real: Gallery, networks: Sequence[Network], request: Request) -> Findings:
-    """As many faces as there are real ones: their distance, and how much they differ. ControlError without `z`."""
+def evaluate(
+    model: Exported, photos: Gallery, real: Gallery | Path, networks: Sequence[Network], request: Request
+) -> Findings:
+    """As many faces as there are photos: their distance from real ones, and how much they differ.
+
+    ControlError without `z`.
+    """
     control, random = model.contract.control(NOISE), np.random.default_rng(0)
-    numbers = [control.draw(random) for _ in range(max(GROUP, len(real)))]
+    numbers = [control.draw(random) for _ in range(max(GROUP, len(photos)))]
     made: list[Image] = model.contract.images(model.run([], [{**request, NOISE: z} for z in numbers]))
-    found = Findings(counts={"real": len(real), "made": len(made)})
+    found = Findings(counts={"real": len(real)} if isinstance(real, Gallery) else {})
+    found.counts["made"] = len(made)
     compare(found, networks, real, None, ("", made))
     groups = [np.stack(made[begin : begin + GROUP]) for begin in range(0, len(made) - GROUP + 1, GROUP)]
     found.figures["diversity"] = diversity(groups)

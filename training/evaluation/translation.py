@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Pair:
 
 
 def evaluate(
-    model: Exported, photos: Gallery, drawings: Gallery | None, networks: Sequence[Network], request: Request
+    model: Exported, photos: Gallery, drawings: Gallery | Path | None, networks: Sequence[Network], request: Request
 ) -> Findings:
     """Identity, exaggeration, folds, styles, lips, attributes, and the distance from drawings if there are some.
 
@@ -66,7 +67,8 @@ def evaluate(
     add_lips(found, pairs)
     add_attributes(found, pairs)
     if drawings is not None:
-        found.counts["drawings"] = len(drawings)
+        if isinstance(drawings, Gallery):
+            found.counts["drawings"] = len(drawings)
         made, before = ([getattr(pair, side) for pair in pairs] for side in ("drawing", "photo"))
         compare(found, networks, drawings, template, ("", made), ("/photos", before))
         found.remark("Figures that end in /photos are those of the photos themselves: what doing nothing gets")

@@ -6,6 +6,10 @@ Features are float arrays [N, D]. A figure is only comparable with one by the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,73 +28,77 @@ RESAMPLES = 20
 """Of the Frechet distance, each of which takes a decomposition of D x D."""
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Of a set's features: mean [D] and covariance [D, D], float64."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: Features) -> Moments:
+        """Of two pictures or more."""
+        values = np.asarray(features, np.float64)
+        return cls(values.mean(0), np.cov(values, rowvar=False))
+
+    @cached_property
+    def root(self) -> NDArray[np.float64]:
+        """Of the covariance, which is symmetric and has no negative eigenvalues."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)
+
+
 class TooFewPictures(TrainingError):
     """Too few for the figure that was asked for."""
 
 
-def distances(real: Features, made: Features) -> tuple[dict[str, Interval], list[str]]:
-    """All that are here by their short names, and why those are refused that the sets are too small for."""
+def distances(real: Features | Moments, made: Features) -> tuple[dict[str, Interval], list[str]]:
+    """All that are here by their short names, and why those are refused that the sets are too small for.
+
+    Of a set whose moments alone are known there is only the Frechet distance.
+    """
     found, refused = dict[str, Interval](), list[str]()
-    for name, distance in (("kid", kernel), ("1nn", nearest_neighbours), ("fid", frechet)):
+    measures: dict[str, Callable[[], Interval]] = {"fid": lambda: frechet(real, made)}
+    if not isinstance(real, Moments):
+        measures = {"kid": lambda: kernel(real, made), "1nn": lambda: nearest_neighbours(real, made), **measures}
+    for name, measure in measures.items():
         try:
-            found[name] = distance(real, made)
+            found[name] = measure()
         except TooFewPictures as refusal:
             refused.append(f"No {name}: {refusal}")
     return found, refused
 
 
-def frechet(real: Features, made: Features, *, seed: int = 0) -> Interval:
+def frechet(real: Features | Moments, made: Features, *, seed: int = 0) -> Interval:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of the Gaussians with the sets' moments (Heusel et al. 2017).
 
     The interval is that of other pictures made in the same way, by their bootstrap deviation: its percentiles would
     lie too high, since a picture that is drawn twice takes the place of another.
 
-    TooFewPictures below MINIMUM in either set: the estimate falls with their number whatever they show. `kernel` does
-    not.
+    TooFewPictures below MINIMUM in either set, as far as it is told how many there were: the estimate falls with their
+    number whatever they show. `kernel` does not.
     """
-    fewest = min(len(real), len(made))
+    fewest = min(len(made), MINIMUM if isinstance(real, Moments) else len(real))
     if fewest < MINIMUM:
         raise TooFewPictures(f"a Frechet distance of {fewest} pictures is mostly bias; use the kernel distance (KID)")
     random = np.random.default_rng(seed)
-    middle, covariance = moments(real)
-    root = _root(covariance)
+    known = real if isinstance(real, Moments) else Moments.of(real)
     value, *drawn = (
-        _frechet(middle, covariance, root, *moments(made[rows]))
+        frechet_of_moments(known, Moments.of(made[rows]))
         for rows in [np.arange(len(made)), *random.integers(0, len(made), (RESAMPLES, len(made)))]
     )
     return _around(value, float(np.std(drawn, ddof=1)))
 
 
-def moments(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean [D] and covariance [D, D]."""
-    values = np.asarray(features, np.float64)
-    return values.mean(0), np.cov(values, rowvar=False)
-
-
-def frechet_of_moments(
-    mean: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-    other_mean: NDArray[np.float64],
-    other_covariance: NDArray[np.float64],
-) -> float:
-    """The same of moments that are known, such as a file's.
+def frechet_of_moments(known: Moments, other: Moments) -> float:
+    """The same of moments alone.
 
     The trace of the root of S1 S2 is that of (S1^(1/2) S2 S1^(1/2))^(1/2), whose matrix is symmetric: no imaginary
     parts that have to be thrown away.
     """
-    return _frechet(mean, covariance, _root(covariance), other_mean, other_covariance)
-
-
-def _frechet(
-    mean: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-    root: NDArray[np.float64],
-    other_mean: NDArray[np.float64],
-    other_covariance: NDArray[np.float64],
-) -> float:
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ other_covariance @ root), 0, None)).sum()
-    difference = mean - other_mean
-    return float(difference @ difference + np.trace(covariance) + np.trace(other_covariance) - 2 * cross)
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(known.root @ other.covariance @ known.root), 0, None)).sum()
+    difference = known.mean - other.mean
+    return float(difference @ difference + np.trace(known.covariance) + np.trace(other.covariance) - 2 * cross)
 
 
 def kernel(real: Features, made: Features, *, seed: int = 0, subset: int = SUBSET, subsets: int = SUBSETS) -> Interval:
@@ -154,9 +162,3 @@ def _discrepancy(left: NDArray[np.float64], right: NDArray[np.float64]) -> float
 
 def _kernel(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((left @ right.T / left.shape[1] + 1) ** 3)
-
-
-def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a symmetric matrix without negative eigenvalues."""
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)
