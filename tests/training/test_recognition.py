@@ -170,6 +170,25 @@ def test_every_index_column_is_known(tmp_path):
         next(photos(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "points, complaint",
+    [
+        (np.full((5, 2), np.nan), "not finite or coincide"),
+        (np.full((68, 2), 4.0), "not finite or coincide"),
+        (np.zeros((6, 2)), "6 points; there may be 5, 17, 68"),
+    ],
+)
+@pytest.mark.parametrize("side", [8, None])
+def test_points_of_no_face_are_told_with_the_picture(tmp_path, points, complaint, side):
+    """Nowhere, all in one place, or too many: whether it is to be cut or has the frame's size."""
+    size = (side, side) if side else (FRAME.height, FRAME.width)
+    good = np.resize(np.array(FRAME.points), points.shape)
+    examples = [Example(np.zeros((*size, 3), np.uint8), {}, {"points": each}) for each in (good, points)]
+    write(tmp_path / "x.pack", examples)
+    with pytest.raises(DataError, match=rf"x\.pack: picture 1 cannot be aligned: .*{complaint}"):
+        aligned(Pack(tmp_path / "x.pack"), 1)
+
+
 def test_a_picture_without_points_is_named_as_in_the_file(tmp_path):
     """By its place in the pack, whatever part of it is looked at."""
     small = np.zeros((8, 8, 3), np.uint8)

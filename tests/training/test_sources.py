@@ -115,6 +115,11 @@ def test_named_points_are_read_in_the_templates_order(tmp_path: Path) -> None:
         (["file", "age"], ("b.png",), r"index\.csv:3: not as many cells as there are columns"),
         (["file", "age"], ("b.png", 3, 4), r"index\.csv:3: not as many cells as there are columns"),
         (["file", "x0", "y0"], ("b.png", 3, 4), r"index\.csv:.: 1 points; there may be 5, 17, 68"),
+        (
+            ["file", *(f"{axis}{number}" for number in range(5) for axis in "xy")],
+            ("b.png", *range(9), "nan"),
+            r"index\.csv:3: a point whose place is no number",
+        ),
         (["file", "re_x", "re_y"], ("b.png", 3, 4), r"index\.csv:.: could not convert"),
     ],
 )
@@ -172,6 +177,7 @@ def test_a_landmark_file_with_a_wrong_count_is_named(tmp_path: Path) -> None:
         ("\n".join(lines[:16]), r"C00002\.txt: 16 points instead of 17"),
         ("\n".join([*lines[:16], "1 2 3"]), r"C00002\.txt: a line that is not x and y"),
         ("\n".join([*lines[:16], "1 two"]), r"C00002\.txt:17: .*'two'"),
+        ("\n".join([*lines[:16], "1 inf"]), r"C00002\.txt: a point whose place is no number"),
     ):
         listed.write_text(text)
         with pytest.raises(DataError, match=complaint):

@@ -164,19 +164,24 @@ def aligned(pack: Pack, index: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture of a pack in FRAME, uint8 [144, 128, 3], and its five points there, float32 [5, 2].
 
     Taken as it is if it has the frame's size, cut by its `points` otherwise, or, at 96 x 112, by the template's own.
-    DataError if it has none.
+    DataError names a picture that has none, or whose points are those of no face.
     """
-    image = pack.image(index)
+    image, what = pack.image(index), f"{pack.path}: picture {pack.number(index)}"
     size = image.shape[1], image.shape[0]
-    points = five(np.asarray(pack.columns["points"][index], float)) if "points" in pack.columns else None
-    if size == (FRAME.width, FRAME.height):
-        return image, np.asarray(FRAME.points if points is None else points, np.float32)
+    points = np.asarray(pack.columns["points"][index], float) if "points" in pack.columns else None
+    if points is None and size == (FRAME.width, FRAME.height):
+        return image, np.asarray(FRAME.points, np.float32)
     if points is None and size == (SPHEREFACE.width, SPHEREFACE.height):
         points = np.array(SPHEREFACE.points)
     if points is None:
-        what = f"picture {pack.number(index)} is {size[0]} x {size[1]}"
-        raise DataError(f"{pack.path}: {what} and has no points to align it by")
-    matrix = similarity(points, FRAME.points)
+        raise DataError(f"{what} is {size[0]} x {size[1]} and has no points to align it by")
+    try:
+        points = five(points)
+        matrix = similarity(points, FRAME.points)
+    except ValueError as error:
+        raise DataError(f"{what} cannot be aligned: {error}") from None
+    if size == (FRAME.width, FRAME.height):
+        return image, points.astype(np.float32)
     return cut(image, matrix, FRAME), apply(matrix, points).astype(np.float32)
 
 

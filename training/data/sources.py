@@ -88,7 +88,7 @@ def table(listed: Path, root: Path | None = None) -> list[Picture]:
     Further columns: `person` (or `identity`), `domain`, `split`, `rejected`, `source`; points x0,y0,x1,... or
     re_x,re_y,le_x,... (empty where they are not known); any others are attributes, which are numbers, or text that is
     passed over. The pictures lie below `root`, or else in `img` beside the table, or else beside it. DataError names
-    the line of a number that is none, and of points that are not of a known count.
+    the line of a number that is none, and of points that are not of a known count, or nowhere.
     """
     rows = table_rows(listed)
     numbers = {name for row in rows for name, text in row.items() if name not in _WORDS and _is_number(text)}
@@ -265,12 +265,14 @@ def _points_file(path: Path) -> Points:
         raise DataError(f"{path}: a line that is not x and y")
     if len(rows) != 17:
         raise DataError(f"{path}: {len(rows)} points instead of 17")
-    return np.array(rows)
+    return _counted(np.array(rows), str(path))
 
 
 def _counted(points: NDArray[np.float64], place: str) -> Points:
     if len(points) not in COUNTS:
         raise DataError(f"{place}: {len(points)} points; there may be {', '.join(map(str, COUNTS))}")
+    if not np.isfinite(points).all():
+        raise DataError(f"{place}: a point whose place is no number")
     return points
 
 
