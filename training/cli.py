@@ -114,12 +114,12 @@ def eval_(
 
         from training.evaluation import report
         from training.evaluation.evaluate import DLIB, evaluate
+        from training.page import written
 
         request = {name: _value(text) for name, text in map(_pair, settings or [])}
         found = evaluate(model, data, against, features=features or [DLIB], request=request, count=count)
         page = into / f"{found.name.replace('/', '-')}.html"
-        into.mkdir(parents=True, exist_ok=True)
-        page.write_text(report.page(found))
+        written(report.page(found), page)
         console = Console(stderr=True)
         console.print(report.table(found))
         console.print(str(page), style="bold", highlight=False, markup=False)

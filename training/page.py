@@ -10,6 +10,8 @@ import cv2
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from export.alignment import Image
+from training.data.errors import writing
+from training.engine.drafts import drafted
 
 _QUALITY = 85
 
@@ -19,6 +21,14 @@ def filled(template: Path, **facts: Any) -> str:
     folder = FileSystemLoader(template.parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.get_template(template.name).render(**facts)
+
+
+def written(page: str, path: Path) -> None:
+    """In one step, below a folder that is made if it is not there. DataError if there is no room."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with drafted(path) as draft:
+            draft.write_text(page, encoding="utf-8")
 
 
 def embedded(image: Image) -> str:

@@ -12,6 +12,7 @@ import training.cli
 from export.alignment import SPHEREFACE, SQUARE_256
 from service.cli import app
 from tests.training import sets
+from tests.training.disk import full
 from training.data.cli import Format, Frame
 from training.data.crops import TEMPLATES
 from training.data.identities import Identities, Views
@@ -263,3 +264,18 @@ def test_a_set_that_is_not_there_is_named(command: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, complaint in (("no", "no is no folder"), ("no.csv", "no.csv cannot be read"), ("empty", "no pictures")):
         assert complaint in refused(command, tmp_path / name, "--into", tmp_path / "into")
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    """A crop, or a page; of neither is there a half, and an earlier page stays."""
+    columns = ["file", *(f"{axis}{number}" for number in range(5) for axis in "xy")]
+    sets.picture(tmp_path / "img" / "0.png", size=(256, 256))
+    points = np.array(SQUARE_256.points).ravel()
+    listed = sets.table(tmp_path / "index.csv", columns, [("0.png", *points)])
+    page, crops = tmp_path / "page.html", tmp_path / "crops"
+    page.write_text("an earlier one")
+    with full(1000):
+        assert "00000-0.png cannot be written: File too large" in refused("align", listed, "--into", crops)
+        assert f"{page} cannot be written: File too large" in refused("report", listed, "--into", page)
+    assert not [path for path in crops.rglob("*") if path.is_file()]
+    assert page.read_text() == "an earlier one" and not page.with_suffix(".draft").exists()

@@ -168,13 +168,13 @@ def report(
     """Look at every picture, and write a page on sizes, people, duplicates, rejections and mean faces."""
     with told():
         from training.data.report import Examination
+        from training.page import written
 
         pictures = _read(sets, form, images, domain)
         examination = Examination(pictures)
         for picture in watched(pictures, "looking"):
             examination.see(picture)
-        into.parent.mkdir(parents=True, exist_ok=True)
-        into.write_text(examination.page(", ".join(map(str, sets))), encoding="utf-8")
+        written(examination.page(", ".join(map(str, sets))), into)
         for complaint in examination.complaints():
             typer.secho(complaint, fg="yellow", err=True)
         typer.echo(into)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from export.alignment import SPHEREFACE, SQUARE_256, Image, Template, apply, cut, similarity
-from training.data.errors import DataError
+from training.data.errors import DataError, writing
 from training.data.pictures import read, size
 from training.data.points import Points, five
 from training.data.sources import Picture
@@ -34,7 +34,7 @@ def align(pictures: Iterable[Picture], template: Template, into: Path, finder: F
     """Write a crop of each picture below `into`; the crops, with their points in the template's frame.
 
     A picture that cannot be read, or has no face, is not cut: it stays what it was, rejected with the reason. DataError
-    if that is true of all.
+    if that is true of all, or if a crop cannot be written.
     """
     into.mkdir(parents=True, exist_ok=True)
     found = []
@@ -45,7 +45,8 @@ def align(pictures: Iterable[Picture], template: Template, into: Path, finder: F
             found.append(replace(picture, points=None, rejected=str(error).removeprefix(f"{picture.path} ")))
         else:
             path = into / f"{number:05d}-{picture.path.stem}.png"
-            Pillow.fromarray(crop).save(path)
+            with writing(path):
+                Pillow.fromarray(crop).save(path)
             found.append(replace(picture, path=path, points=points))
     if all(picture.points is None for picture in found):
         raise DataError(f"none of {len(found)} pictures can be aligned; {found[0].path}: {found[0].rejected}")

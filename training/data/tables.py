@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.errors import DataError
+from training.data.errors import writing
 from training.data.points import five
 from training.data.sources import Picture, pictures_of, table_rows
+from training.engine.drafts import drafted
 
 INDEX = "index.csv"
 
@@ -49,13 +50,9 @@ def _row(picture: Picture, images: Path, count: int, attributes: Iterable[str]) 
 
 def _write(listed: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """In one step, so that an interruption leaves an earlier table whole. DataError."""
-    draft = listed.with_suffix(".draft")
-    try:
+    with writing(listed):
         listed.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8", newline="") as opened:
+        with drafted(listed) as draft, draft.open("w", encoding="utf-8", newline="") as opened:
             writer = csv.DictWriter(opened, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        draft.replace(listed)
-    except OSError as error:
-        raise DataError(f"{listed} cannot be written: {error.strerror}") from error

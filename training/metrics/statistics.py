@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.errors import DataError
+from training.data.errors import DataError, writing
 from training.engine.drafts import drafted
 from training.metrics.distances import Moments
 
@@ -17,12 +17,10 @@ SUFFIX = ".npz"
 
 def write(path: Path, moments: Moments) -> None:
     """DataError if the file cannot be written."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with drafted(path) as draft, draft.open("wb") as file:
             np.savez(file, mu=moments.mean, sigma=moments.covariance)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read(path: Path) -> Moments:
