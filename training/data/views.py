@@ -13,7 +13,10 @@ MARGIN = 30 / 256
 
 
 class Views:
-    """Pictures of a pack at `side` pixels: `image` uint8 [side, side, 3] and, if it has any, its columns."""
+    """Pictures of a pack at `side` pixels: `image` uint8 [side, side, 3] and, if it has any, its columns but `points`.
+
+    Those are places in the picture as it is packed, not in a view.
+    """
 
     def __init__(self, pack: Pack, side: int, *, margin: float = MARGIN, mirrored: bool = True) -> None:
         """`margin` 0: the whole picture; `mirrored`: every other time."""
@@ -32,5 +35,5 @@ class Views:
         image = image[top : top + self._side, left : left + self._side]
         if self._mirrored and random.random() < 0.5:
             image = image[:, ::-1]
-        columns = {name: values[index] for name, values in self._pack.columns.items()}
+        columns = {name: values[index] for name, values in self._pack.columns.items() if name != "points"}
         return {"image": np.ascontiguousarray(image), **columns}
