@@ -48,6 +48,7 @@ def stargan(side: int, classes: int) -> Discriminator:
         (lambda: scales(4, 1, attention=True), 3_085_378),
         (lambda: scales(3, 1, attention=True), 741_378),
         (lambda: stargan(128, 5), 44_762_048),
+        (lambda: stargan(256, 5), 44_884_928),
         (lambda: stargan(256, 13), 45_147_072),
         (discriminator, 3_290_560 + 53_130_176),
         (lambda: discriminator(32), 826_080 + 13_294_048),

@@ -9,7 +9,17 @@ from training.networks.stylegan2 import Discriminator, Mapping, Synthesis, sprea
 
 @pytest.mark.parametrize(
     ("size", "base", "generator", "discriminator"),
-    [(64, 16384, 23.82, 23.41), (64, 32768, 27.03, 26.49), (1024, 32768, 30.370060, 29.012513)],
+    [
+        (64, 16384, 23.82, 23.41),
+        (128, 16384, 24.53, 23.88),
+        (256, 16384, 24.77, 24.00),
+        (512, 16384, 24.86, 24.03),
+        (64, 32768, 27.03, 26.49),
+        (128, 32768, 29.33, 28.39),
+        (256, 32768, 30.03, 28.86),
+        (512, 32768, 30.28, 28.98),
+        (1024, 32768, 30.370060, 29.012513),
+    ],
 )
 def test_the_networks_have_the_published_sizes(size: int, base: int, generator: float, discriminator: float) -> None:
     """Millions of parameters with a mapping of eight layers; at 1024 pixels to the last one."""
