@@ -40,11 +40,14 @@ def _incomplete(error: ImportError) -> typer.Exit:
 
 
 def watched(things: Iterable[T], what: str, count: int | None = None) -> Iterator[T]:
-    """The things, one after the other, with a bar on stderr; how many there are, where their type does not tell."""
+    """The things, one after the other, with a bar on stderr that is gone when they are.
+
+    `count`: how many there are, where their type does not tell.
+    """
     from rich.console import Console
     from rich.progress import track
 
-    return iter(track(things, what, count, console=Console(stderr=True)))
+    return iter(track(things, what, count, transient=True, console=Console(stderr=True)))
 
 
 def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -11,7 +11,8 @@ from training.data import dlib_networks
 from training.data.blends import BENT_PIXELS, SHARES, blend, chip, main
 from training.data.pack import Pack
 from training.data.pictures import read
-from training.data.portraits import Landmarker, five_points
+from training.data.points import five
+from training.data.portraits import Landmarker
 from training.data.recognition import FRAME, TEST, TRAIN, Faces, Sight, Teacher, gather
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -47,7 +48,7 @@ def test_a_blend_is_bent_a_little() -> None:
 def faces_() -> Faces:
     """Two people, the first twice; the second is set aside, but for a copy that is not."""
     pictures = [read(ASSETS / f"{name}.jpg") for name in ("person1-neutral", "person1-smiling", "person2-neutral")]
-    points = [five_points(found) for picture in pictures if (found := Landmarker()(picture)) is not None]
+    points = [five(found) for picture in pictures if (found := Landmarker()(picture)) is not None]
     known = [("a", TRAIN), ("a", TRAIN), ("b", TEST)]
     sights = zip(pictures, points, known, strict=True)
     return gather(Sight(picture, five, person, split, "toys (CC0)") for picture, five, (person, split) in sights)

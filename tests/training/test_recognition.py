@@ -13,7 +13,8 @@ from training.data import set_aside
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 from training.data.pictures import read
-from training.data.portraits import Landmarker, five_points
+from training.data.points import five
+from training.data.portraits import Landmarker
 from training.data.recognition import (
     FRAME,
     MARGIN,
@@ -95,16 +96,16 @@ def test_a_data_folder_is_packed_by_one_command(tmp_path):
     landmarker = Landmarker()
     aside = min(set_aside.ids("congress256"))
     stranger = next(str(number) for number in range(10**6) if str(number) not in set_aside.ids("faces_id"))
-    five = [f"{point}_{axis}" for point in ("re", "le", "n", "rm", "lm") for axis in "xy"]
+    named = [f"{point}_{axis}" for point in ("re", "le", "n", "rm", "lm") for axis in "xy"]
     numbered, many = ([f"{axis}{number}" for number in range(count) for axis in "xy"] for count in (5, 68))
     sets = [
         ("train-research/faces-id", "index.csv", "img", numbered, [("a.jpg", other, {"identity": stranger})]),
         ("train-research/landmarks68", "landmarks68.csv", ".", many, [("b.jpg", other, {"person": "nobody"})]),
         ("train-research/celeba256-attr", "labels.csv", "img", [], [("c.jpg", other, {})]),
-        ("train-research/photo128", "index.csv", "img", five, [("d.jpg", smiling, {})]),
-        ("train-clean/congress256", "index.csv", "img", five, [(f"{aside}.webp", neutral, {})]),
-        ("train-clean/ukparl120x160", "index.csv", "img", five, [("e.jpg", other, {})]),
-        ("tests/london256", "index.csv", "img", five, [("f.jpg", neutral, {"person": "2"})]),
+        ("train-research/photo128", "index.csv", "img", named, [("d.jpg", smiling, {})]),
+        ("train-clean/congress256", "index.csv", "img", named, [(f"{aside}.webp", neutral, {})]),
+        ("train-clean/ukparl120x160", "index.csv", "img", named, [("e.jpg", other, {})]),
+        ("tests/london256", "index.csv", "img", named, [("f.jpg", neutral, {"person": "2"})]),
     ]
     for folder, index, pictures, columns, rows in sets:
         (tmp_path / folder / pictures).mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def test_a_data_folder_is_packed_by_one_command(tmp_path):
             table.writeheader()
             for name, source, known in rows:
                 landmarks = landmarker(read(source))
-                values = landmarks if len(columns) == 136 else five_points(landmarks)
+                values = landmarks if len(columns) == 136 else five(landmarks)
                 table.writerow({"file": name, **known, **dict(zip(columns, values.ravel(), strict=False))})
                 (tmp_path / folder / pictures / name).write_bytes(source.read_bytes())
     app = typer.Typer()

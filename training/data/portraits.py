@@ -16,9 +16,9 @@ import typer
 
 from export.alignment import SQUARE_256, Template, apply, cut, similarity
 from training.data import dlib_networks, set_aside
+from training.data.points import five
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-NOSE_TIP, MOUTH_LEFT, MOUTH_RIGHT = 30, 48, 54
 
 # Where each of the 68 points stands in a mirrored picture.
 MIRROR = np.array(
@@ -83,15 +83,9 @@ class Landmarker:
         return None if parts is None else np.array([(part.x, part.y) for part in parts.parts()], float)
 
 
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """The template's five points [5, 2] from 68 landmarks: eye centres, nose tip, mouth corners."""
-    eyes = [landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0)]
-    return np.stack([*eyes, landmarks[NOSE_TIP], landmarks[MOUTH_LEFT], landmarks[MOUTH_RIGHT]])
-
-
 def aligned(image: np.ndarray, landmarks: np.ndarray, template: Template = SQUARE_256) -> tuple[np.ndarray, np.ndarray]:
     """The crop of a photo in the template's frame and its landmarks there."""
-    matrix = similarity(five_points(landmarks), np.array(template.points))
+    matrix = similarity(five(landmarks), np.array(template.points))
     return cut(image, matrix, template), apply(matrix, landmarks)
 
 
@@ -144,7 +138,7 @@ def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
         photo, caricature = (landmarker(image) for image in pair)
         if photo is None or caricature is None:
             continue
-        matrix = similarity(five_points(photo), np.array(SQUARE_256.points))
+        matrix = similarity(five(photo), np.array(SQUARE_256.points))
         before.append(apply(matrix, photo))
         after.append(apply(matrix, caricature))
     return np.array(before, np.float32), np.array(after, np.float32)

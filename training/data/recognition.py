@@ -26,7 +26,7 @@ from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 from training.data.pictures import read
 from training.data.points import five
-from training.data.portraits import Landmarker, five_points
+from training.data.portraits import Landmarker
 from training.networks.dlib_recogniser import Recogniser
 
 MARGIN = 16  # pixels around the 96 x 112 frame
@@ -257,7 +257,7 @@ def see(rows: Iterable[Photo]) -> Iterator[Sight]:
             landmarks = landmarker(image)
             if landmarks is None:
                 continue
-            points = five_points(landmarks)
+            points = five(landmarks)
         yield Sight(image, points, photo.person, photo.split, photo.source)
 
 
@@ -301,7 +301,7 @@ def _points(row: Mapping[str, str], columns: tuple[str, ...]) -> np.ndarray | No
     if not columns:
         return None
     points = np.array([float(row[column]) for column in columns]).reshape(-1, 2)
-    return five_points(points) if len(points) == 68 else points
+    return five(points)
 
 
 def main(

@@ -69,7 +69,7 @@ def attribute_list(listed: Path, root: Path | None = None) -> list[Picture]:
 
     The pictures lie below `root`, or else where a table's would. DataError names the line that is otherwise.
     """
-    lines, root = _lines(listed), root or pictures_of(listed)
+    lines, root = lines_of(listed), root or pictures_of(listed)
     names = lines[1].split() if len(lines) > 1 else []
     if lines and lines[0].strip() != str(len(lines) - 2):
         raise DataError(f"{listed}:1: {lines[0].strip()!r} pictures announced, {len(lines) - 2} lines follow the names")
@@ -124,7 +124,7 @@ def cartoon_set(root: Path) -> list[Picture]:
     for path in sorted(root.rglob("*.png")):
         attributes = {}
         listed = path.with_suffix(".csv")
-        for number, line in enumerate(_lines(listed), 1):
+        for number, line in enumerate(lines_of(listed), 1):
             name, *values = [part.strip().strip('"') for part in line.split(",")]
             if len(values) != 2:
                 raise DataError(f"{listed}:{number}: not an attribute, its value and how many there are: {line!r}")
@@ -189,7 +189,7 @@ def restricted_view(listed: Path) -> list[list[Pair]]:
 
 def people(listed: Path) -> frozenset[str]:
     """The names of a file that has one a line, or of all folds of an unrestricted protocol file. DataError."""
-    lines = _lines(listed)
+    lines = lines_of(listed)
     if lines and lines[0].strip().isdecimal():
         return frozenset(share.person for fold in unrestricted_view(listed) for share in fold)
     return frozenset(line.strip() for line in lines)
@@ -197,7 +197,7 @@ def people(listed: Path) -> frozenset[str]:
 
 def _folds(listed: Path, things: str, lines_each: int) -> list[list[tuple[str, str]]]:
     """The lines of each fold, with their places, in a file where every fold begins with its number of things."""
-    lines, folds, begin = _lines(listed), list[list[tuple[str, str]]](), 0
+    lines, folds, begin = lines_of(listed), list[list[tuple[str, str]]](), 0
     if len(lines) > 1 and lines[0].strip().isdecimal() and lines[1].strip().isdecimal():
         begin = 1  # the number of folds
     while begin < len(lines):
@@ -260,7 +260,7 @@ def _row_points(row: Mapping[str, str], place: str) -> Points | None:
 
 
 def _points_file(path: Path) -> Points:
-    rows = [_numbers(line.split(), path, number) for number, line in enumerate(_lines(path), 1)]
+    rows = [_numbers(line.split(), path, number) for number, line in enumerate(lines_of(path), 1)]
     if any(len(row) != 2 for row in rows):
         raise DataError(f"{path}: a line that is not x and y")
     if len(rows) != 17:
@@ -292,7 +292,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
+    """Those that are not blank, of a file of text. DataError if it cannot be read."""
     try:
         return [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
     except OSError as error:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from export.alignment import DegeneratePoints, Image, Template, cut, similarity
+from training.console import watched
 from training.data.errors import DataError
 from training.data.points import five
-from training.evaluation.findings import Findings, watched
+from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery, Seen
 from training.metrics import statistics
 from training.metrics.distances import Features, Moments, distances

@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 
+from training.console import watched
 from training.data.errors import DataError
 from training.evaluation.exported import Exported
 from training.evaluation.faces import faces
-from training.evaluation.findings import Findings, watched
+from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery
 from training.metrics.encoders import cosine, figures, nearness
 from training.metrics.judge import Judge, sized

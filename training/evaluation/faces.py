@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from export.alignment import DegeneratePoints, Image, Template, cut, similarity
+from training.console import watched
 from training.data.errors import DataError
 from training.data.points import Points, five
 from training.data.portraits import Landmarker
-from training.evaluation.findings import watched
 from training.evaluation.gallery import Gallery, Seen
 from training.metrics.judge import Judge, sized
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import track
 
 from export.alignment import Image
 from training.metrics.interval import Interval
-
-T = TypeVar("T")
 
 # A figure's name begins with its kind; what it is measured by follows on @, of what on /.
 MEANINGS = {
@@ -72,8 +66,3 @@ class Findings:
 def meaning(name: str) -> str:
     """Of a figure, in a line."""
     return MEANINGS[re.split("[@/]", name)[0]]
-
-
-def watched(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar that is gone when they are."""
-    yield from track(items, what, total, transient=True, console=Console(stderr=True))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from export.alignment import DegeneratePoints, Image, Template, cut, similarity
+from training.console import watched
 from training.data import sources
 from training.data.errors import DataError
 from training.data.pack import Pack
@@ -23,8 +24,8 @@ from training.data.recognition import TRAIN
 from training.data.sources import Picture
 from training.evaluation.exported import Exported
 from training.evaluation.faces import look
-from training.evaluation.findings import meaning, watched
-from training.metrics.protocols import Embeddings, Fold, Search, Spread, named, unknown
+from training.evaluation.findings import meaning
+from training.metrics.protocols import Embeddings, Fold, Search, Spread, named, refuse_known
 
 F = TypeVar("F", Fold, Search)
 Measure = Callable[[Sequence[F], Embeddings, Collection[str]], Mapping[str, Spread]]
@@ -48,7 +49,7 @@ def judged(
     `images` has the pictures that the folds name. DataError names a person of them who is in `trained_on`, before any
     picture is looked at; also one that is missing, and a model that is no encoder.
     """
-    unknown(folds, trained_on)
+    refuse_known(folds, trained_on)
     encoder = Exported(folder)
     if encoder.contract.role != "encoder":
         raise DataError(f"{folder} is no encoder but a {encoder.contract.role}")

@@ -10,11 +10,12 @@ import numpy as np
 
 from export.alignment import SPHEREFACE, Image, cut, similarity
 from export.contract import STYLE, Contract, ControlError
+from training.console import watched
 from training.data.points import five
 from training.evaluation.comparison import compare
 from training.evaluation.exported import Exported, Request, Warp
 from training.evaluation.faces import faces
-from training.evaluation.findings import Findings, Sheet, watched
+from training.evaluation.findings import Findings, Sheet
 from training.evaluation.gallery import Gallery, Seen
 from training.evaluation.teachers import dlib_s, teachers
 from training.metrics import attributes, interval

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.errors import DataError
-from training.data.sources import Pair, Share
+from training.data.sources import Pair, Share, lines_of
 from training.metrics.verification import FARS, Pairs, best_threshold, roc
 
 RANKS = (1, 10)
@@ -181,7 +181,7 @@ def identification(folds: Sequence[Search], embeddings: Embeddings, trained_on: 
     A tie counts against the probe. DataError as for `verification`, except that folds may share people, since no
     threshold goes from one to another, and if a probe's person is not in the gallery.
     """
-    unknown(folds, trained_on)
+    refuse_known(folds, trained_on)
     figures: dict[str, list[float]] = {f"rank-{rank}": [] for rank in RANKS}
     for fold in folds:
         similarity = _unit(embeddings, fold.probes) @ _unit(embeddings, fold.gallery).T
@@ -197,7 +197,7 @@ def identification(folds: Sequence[Search], embeddings: Embeddings, trained_on: 
 
 
 def _disjoint(folds: Sequence[Fold], trained_on: Collection[str]) -> None:
-    unknown(folds, trained_on)
+    refuse_known(folds, trained_on)
     shared = [name for name, count in Counter(name for fold in folds for name in fold.people).items() if count > 1]
     if shared:
         raise DataError(f"{min(shared)} is in more than one fold")
@@ -211,7 +211,7 @@ def _of_both_kinds(folds: Sequence[Fold]) -> None:
             raise DataError(f"fold {number} of {len(folds)}, that of {whose}, has no pair of {kind}")
 
 
-def unknown(folds: Sequence[Fold] | Sequence[Search], trained_on: Collection[str]) -> None:
+def refuse_known(folds: Sequence[Fold] | Sequence[Search], trained_on: Collection[str]) -> None:
     """DataError names a person of the folds who was trained on, however the name is written there."""
     letters = {_letters(name) for name in trained_on}
     known = {name for fold in folds for name in fold.people if _letters(name) in letters}
@@ -277,10 +277,8 @@ def _person(picture: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        found = [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    """One or more. DataError."""
+    found = lines_of(path)
     if not found:
         raise DataError(f"{path} is empty")
     return found

@@ -27,7 +27,8 @@ from rich.table import Table
 from export.alignment import apply
 from export.repository import Repository, publish
 from training.data import set_aside
-from training.data.portraits import Landmarker, five_points
+from training.data.points import five
+from training.data.portraits import Landmarker
 
 NAME, VERSION, FILE = "landmarks", 1, "model.dat"
 MIRROR = [1, 0, 2, 4, 3]  # where each of the five points stands in a mirrored picture
@@ -125,7 +126,7 @@ class Labeller:
             return None
         box = max(boxes, key=lambda box: box.area())
         parts = self.shape(image, box).parts()
-        return _edges(box), five_points(np.array([(part.x, part.y) for part in parts], float))
+        return _edges(box), five(np.array([(part.x, part.y) for part in parts], float))
 
     def both_sides(self, image: np.ndarray) -> tuple[Example, Example] | None:
         """A photo and its mirror image under one label, or None where a face is found on one side only."""
