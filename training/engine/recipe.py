@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,6 +17,7 @@ from torch import nn
 
 from export.contract import Contract
 from export.precision import Stored
+from training.data.pack import Pack
 from training.engine.checkpoint import Tensors
 from training.engine.errors import RecipeError
 from training.engine.health import Symptom
@@ -25,6 +26,8 @@ from training.engine.randomness import Random
 
 RECIPES = "training.recipes"
 _ONE_OR_MORE = frozenset({"images", "batch", "parts", "half_life", "measured"})
+ORIGINS = ("sources", "teachers")
+"""Settings that tell what a run learns from: they follow from its data, and from the run that it begins from."""
 
 Row = Mapping[str, Any]
 """One example: arrays, tensors and numbers by name."""
@@ -61,10 +64,16 @@ class Plan:
     """Pictures that a measure looks at."""
     keep: int = 0
     """Between two checkpoints that are kept beside the newest one."""
+    sources: tuple[str, ...] = ()
+    """Data sets and their terms, those behind the first weights too."""
+    teachers: tuple[str, ...] = ()
+    """Networks in the loss, with their digests; as of the data sets, those of the first weights too."""
 
     def __post_init__(self) -> None:
         """RecipeError for a number that cannot be, whatever a recipe has made of the field."""
         for each in fields(Plan):
+            if each.name in ORIGINS:
+                continue
             value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
             if value < least:
                 raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
@@ -93,7 +102,17 @@ class Recipe(ABC):
 
         E.g. how many people there are. A run keeps them. Raises the errors of training.data.
         """
-        return self
+        found = {"sources": self.sources(data), "teachers": self.teachers(data)}
+        known = {name: tuple(dict.fromkeys([*parent.get(name, ()), *found[name]])) for name in ORIGINS}
+        return type(self)(replace(self.config, **known))
+
+    def sources(self, data: Path) -> Sequence[str]:
+        """The data sets that it learns from, with their terms, as far as the data tell; by default those of a pack."""
+        return Pack(data).present("source")
+
+    def teachers(self, data: Path) -> Sequence[str]:
+        """The networks whose answers are in the data and in its loss."""
+        return ()
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
@@ -146,7 +165,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        """What the exported graph promises."""
+        """What the exported graph promises; its data sets, their terms and its teachers are added to that."""
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
         """The contract with what has to be measured on data first, e.g. an encoder's thresholds."""

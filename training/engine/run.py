@@ -18,7 +18,7 @@ from training.engine import checkpoint
 from training.engine.checkpoint import Tensors
 from training.engine.drafts import drafted
 from training.engine.errors import RunError
-from training.engine.recipe import Plan, Recipe
+from training.engine.recipe import ORIGINS, Plan, Recipe
 
 LATEST = "latest.safetensors"
 KEPT = "kept"
@@ -88,9 +88,10 @@ class Run:
         facts, config = self.facts(), recipe.config
         if facts["recipe"] != name:
             raise RunError(f"{self.folder} is a run of the recipe {facts['recipe']!r}, not of {name!r}")
-        # A setting that the recipe gained later had no other value than what is its default now.
-        known = _stored(_defaults(config)) | facts["settings"]
-        for key, value in _stored(dataclasses.asdict(config)).items():
+        now = _stored(dataclasses.asdict(config))
+        # A setting that the recipe gained later had no other value than what is its default now, or follows from data.
+        known = _stored(_defaults(config)) | {key: now[key] for key in ORIGINS} | facts["settings"]
+        for key, value in now.items():
             if key not in FREE | recipe.free and known.get(key) != value:
                 raise RunError(f"{self.folder} began with {key}={known.get(key)}; it cannot go on with {key}={value}")
 

@@ -20,6 +20,7 @@ from export.parity import ParityError
 from export.precision import STORED, Stored, rounded
 from export.repository import publish, vacant
 from export.to_onnx import ExportError, export_model
+from training.data.terms import terms
 from training.engine import checkpoint, foreign, processes
 from training.engine.average import parameters
 from training.engine.batches import Places, loaded
@@ -31,6 +32,8 @@ from training.engine.recipe import Recipe, configured, find
 from training.engine.run import Run
 
 GRAPH = "model.onnx"
+TEACHERS = "; "
+"""Between two of them in a contract."""
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -167,7 +170,7 @@ def publish_run(
     provenance = {"recipe": recipe_file, "images": str(progress["images"]), "precision": stored}
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         path = Path(scratch) / GRAPH
-        network, contract = recipe.exported(averages), recipe.contract(provenance)
+        network, contract = recipe.exported(averages), _contract(recipe, provenance)
         try:
             if data is not None:
                 contract = _measured(recipe, contract, network, stored, data)
@@ -176,6 +179,12 @@ def publish_run(
             raise RunError(f"{folder} cannot be exported: {error}") from error
         publish(root, model, version, {GRAPH: path})
     return f"{model}/{version}: deviations {dict(written.parity)}"
+
+
+def _contract(recipe: Recipe, provenance: Mapping[str, str]) -> Contract:
+    """The recipe's, with what its data sets and its teachers mean for whoever uses the model."""
+    taught = {"teachers": TEACHERS.join(recipe.config.teachers)} if recipe.config.teachers else {}
+    return replace(recipe.contract({**provenance, **taught}), **terms(recipe.config.sources))
 
 
 def _chosen(kind: type[Recipe], settings: Mapping[str, str]) -> Mapping[str, str]:

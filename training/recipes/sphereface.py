@@ -41,7 +41,7 @@ from training.data.pack import Pack
 from training.data.pose import LIMIT
 from training.data.recognition import TEST, Faces
 from training.data.streams import Shuffled, Twinned
-from training.data.terms import foreign, terms
+from training.data.terms import foreign
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine, steps_down
@@ -100,13 +100,9 @@ class Config(Plan):
     mirrored: bool = True
     """The last six as in training.data.identities.Views."""
     classes: int = 0
-    """People; follows from the data, as the next three do."""
+    """People; follows from the data, as the next one does."""
     teacher: int = 0
     """Numbers of the teacher's descriptor."""
-    sources: tuple[str, ...] = ()
-    """Data sets and their terms."""
-    teachers: tuple[str, ...] = ()
-    """Recognisers in the loss, with their digests; as of the data sets, those of the first weights too."""
 
 
 class Recipe(engine.Recipe):
@@ -120,10 +116,14 @@ class Recipe(engine.Recipe):
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         faces = self._identities(data)
-        sources = dict.fromkeys([*parent.get("sources", ()), *faces.sources])
-        teachers = dict.fromkeys([*parent.get("teachers", ()), *faces.teachers])
-        known = {"sources": tuple(sources), "teachers": tuple(teachers)}
-        return type(self)(replace(self.config, classes=len(faces.people), teacher=faces.descriptor, **known))
+        config = super().fitted(data, parent).config
+        return type(self)(replace(config, classes=len(faces.people), teacher=faces.descriptor))
+
+    def sources(self, data: Path) -> Sequence[str]:
+        return self._identities(data).sources
+
+    def teachers(self, data: Path) -> Sequence[str]:
+        return self._identities(data).teachers
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
@@ -230,7 +230,6 @@ class Recipe(engine.Recipe):
         return Encoder(networks["encoder"])
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        taught = {"teachers": "; ".join(self.config.teachers)} if self.config.teachers else {}
         return Contract(
             role="encoder",
             template=SPHEREFACE,
@@ -239,8 +238,7 @@ class Recipe(engine.Recipe):
             output="embedding",
             output_shape=(EMBEDDING,),
             description="Who a face is, as 512 numbers of unit length; cosines compare photos and drawings",
-            provenance={**provenance, **taught},
-            **terms(self.config.sources),
+            provenance=dict(provenance),
         )
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:

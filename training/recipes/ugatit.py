@@ -140,6 +140,9 @@ class Recipe(engine.Recipe):
         views = {domain: Views(pack.where("domain", domain), self.config.size) for domain in (PHOTO, DRAWING)}
         return Unpaired(**views)
 
+    def sources(self, data: Path) -> Sequence[str]:
+        return Pack(data).where("domain", *DOMAINS).present("source")
+
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         photos = examples["photo_image"]
         drawn = pixels(networks["photo_to_drawing"](picture(photos))[0])
