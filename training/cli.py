@@ -94,11 +94,16 @@ def import_(
     recipe: RecipeName,
     files: Annotated[
         list[Path],
-        typer.Argument(help="checkpoints that the system's authors saved with torch", exists=True, metavar="FILE..."),
+        typer.Argument(
+            help="what the system's authors saved with torch, or a published model.onnx", exists=True, metavar="FILE..."
+        ),
     ],
     into: Annotated[Path, typer.Option(help="the run's folder")],
 ) -> None:
-    """Begin a run with checkpoints of others, to export it or to begin from it. Only tensors are read of them."""
+    """Begin a run with checkpoints of others or a published model, to export it or to begin from it.
+
+    Only tensors are read of them.
+    """
     with _told():
         from training.engine.session import import_run
 

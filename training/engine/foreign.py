@@ -1,4 +1,4 @@
-"""Checkpoints and configurations of others.
+"""Checkpoints and configurations of others, and published models.
 
 Of checkpoints only tensors are read, since a pickle can run anything when it is opened, and of YAML only plain values.
 """
@@ -12,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
+from export.contract import Contract, ContractError
+from export.weights import load_state
 from training.engine.checkpoint import Tensors
 from training.engine.errors import CheckpointError, RecipeError
 
@@ -44,6 +47,17 @@ def load(path: Path) -> Tensors:
         if not isinstance(value, Tensor):
             raise CheckpointError(f"{path}: {key} is no tensor but a {type(value).__name__}")
     return flat
+
+
+def published(path: Path) -> tuple[Tensors, Contract]:
+    """The weights, float32, and the contract of a model that this project exported. CheckpointError if it is none."""
+    try:
+        metadata = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
+        return load_state(path), Contract.from_metadata(metadata, str(path))
+    except ContractError as error:
+        raise CheckpointError(f"{error}; only a model that this project exported can be gone on with") from error
+    except Exception as error:  # protobuf's, which differ with the way it was built
+        raise CheckpointError(f"{path} cannot be read as ONNX: {type(error).__name__}") from error
 
 
 def configuration(path: Path) -> dict[str, Any]:

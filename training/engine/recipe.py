@@ -116,8 +116,9 @@ class Recipe(ABC):
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
-        """Settings, and the networks' states by name, of a checkpoint of the system's authors.
+        """Settings, and the networks' states by name, of a checkpoint of the system's authors or of a published model.
 
+        Of the model it is the state that `exported` has. Where either comes from is seen to by who calls.
         RecipeError if the recipe knows none; CheckpointError if this is none.
         """
         raise RecipeError(f"{source}: the recipe knows no checkpoints but its own")

@@ -20,7 +20,7 @@ from export.parity import ParityError
 from export.precision import STORED, Stored, rounded
 from export.repository import publish, vacant
 from export.to_onnx import ExportError, export_model
-from training.data.terms import terms
+from training.data import terms
 from training.engine import checkpoint, foreign, processes
 from training.engine.average import parameters
 from training.engine.batches import Places, loaded
@@ -28,12 +28,14 @@ from training.engine.checkpoint import Tensors
 from training.engine.errors import DeviceError, RecipeError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
-from training.engine.recipe import Recipe, configured, find
+from training.engine.recipe import ORIGINS, Recipe, configured, find
 from training.engine.run import Run
 
 GRAPH = "model.onnx"
 TEACHERS = "; "
 """Between two of them in a contract."""
+Origins = Mapping[str, tuple[str, ...]]
+"""Some of the settings that training.engine.recipe.ORIGINS names."""
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -114,18 +116,22 @@ def translate(name: str, file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def import_run(name: str, files: Sequence[Path], folder: Path) -> str:
-    """Begin a run with checkpoints of the system's authors, to export it or to begin others from it; in words.
+    """Begin a run with checkpoints of the system's authors, or with a published model (.onnx), in words.
 
-    What several of them say of the settings, the first one does. Raises RecipeError, CheckpointError, RunError.
+    To export it or to begin others from it. What several of them say of the settings, the first one does; the run has
+    learnt from what any of them has. Raises RecipeError, CheckpointError, RunError.
     """
     kind, run = find(name), Run(folder)
-    settings, states = dict[str, Any](), dict[str, Tensors]()
+    settings, states, origins = dict[str, Any](), dict[str, Tensors](), list[Origins]()
     for file in files:
-        more, found = kind.imported(foreign.load(file), str(file))
+        tensors, learnt = _read(file)
+        more, found = kind.imported(tensors, str(file))
         settings, states = more | settings, states | found
+        origins.append(learnt)
     if run.exists:
         raise RunError(f"{folder} is a run already")
-    recipe = configured(kind, settings)
+    known = {name: tuple(each for learnt in origins for each in learnt.get(name, ())) for name in ORIGINS}
+    recipe = configured(kind, settings | known)
     networks = recipe.networks()
     checkpoint.restore({key: networks[key] for key in states}, states, ", ".join(map(str, files)))
     whole = {key: network.state_dict() for key, network in networks.items()}
@@ -134,6 +140,15 @@ def import_run(name: str, files: Sequence[Path], folder: Path) -> str:
     tensors = checkpoint.packed("networks", whole) | checkpoint.packed("averages", averages)
     run.save(name, tensors, images=0, steps=0, keep=False)
     return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
+
+
+def _read(file: Path) -> tuple[Tensors, Origins]:
+    """The tensors of a checkpoint or of a published model, and what they were learnt from."""
+    if file.suffix != Path(GRAPH).suffix:
+        return foreign.load(file), {"sources": (terms.foreign(str(file)),)}
+    tensors, contract = foreign.published(file)
+    teachers = contract.provenance.get("teachers", "")
+    return tensors, {"sources": contract.data, "teachers": tuple(filter(None, teachers.split(TEACHERS)))}
 
 
 def publish_run(
@@ -184,7 +199,7 @@ def publish_run(
 def _contract(recipe: Recipe, provenance: Mapping[str, str]) -> Contract:
     """The recipe's, with what its data sets and its teachers mean for whoever uses the model."""
     taught = {"teachers": TEACHERS.join(recipe.config.teachers)} if recipe.config.teachers else {}
-    return replace(recipe.contract({**provenance, **taught}), **terms(recipe.config.sources))
+    return replace(recipe.contract({**provenance, **taught}), **terms.terms(recipe.config.sources))
 
 
 def _chosen(kind: type[Recipe], settings: Mapping[str, str]) -> Mapping[str, str]:

@@ -41,7 +41,6 @@ from training.data.pack import Pack
 from training.data.pose import LIMIT
 from training.data.recognition import TEST, Faces
 from training.data.streams import Shuffled, Twinned
-from training.data.terms import foreign
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine, steps_down
@@ -127,13 +126,17 @@ class Recipe(engine.Recipe):
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
-        """sphere20a of 2017 and its siblings: `conv1_1.weight` ... `fc5.bias` and, with its classes, `fc6.weight`."""
+        """sphere20a of 2017 and its siblings: `conv1_1.weight` ... `fc5.bias` and, with its classes, `fc6.weight`.
+
+        In a published encoder all but the classes, with `network.` before each name.
+        """
+        state = {key.removeprefix("network."): value for key, value in state.items()}
         encoder = {key: value for key, value in state.items() if not key.startswith("fc6.")}
         try:
             depth, width = form(encoder)
         except ValueError as error:
             raise CheckpointError(f"{source}: {error}") from None
-        settings = {"depth": depth, "width": width, "sources": (foreign(source),)}
+        settings = {"depth": depth, "width": width}
         states = {"encoder": encoder}
         if "fc6.weight" in state:
             states["people"] = {"weight": state["fc6.weight"]}

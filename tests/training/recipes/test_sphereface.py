@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -225,6 +226,38 @@ def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) ->
     assert tensors["networks/people/weight"].shape == (512, 6)
     # Whatever the first weights were made of is said of the later ones too.
     assert any("official.pth" in source for source in Run(tmp_path / "tuned").facts()["settings"]["sources"])
+
+
+def test_a_published_model_is_gone_on_with(pack: Path, tmp_path: Path) -> None:
+    """Its weights, rounded as they were stored; what it learnt from, and who taught, is said of what comes of it."""
+    session(tmp_path / "taught", images=16).train(pack)
+    publish_run(tmp_path / "taught", tmp_path / "models" / "first" / "1")
+    file = tmp_path / "models" / "first" / "1" / "model.onnx"
+    import_run("sphereface", [file], tmp_path / "imported")
+    taught, imported = (Run(tmp_path / each).state("sphereface")[0] for each in ("taught", "imported"))
+    for kind in ("networks", "averages"):
+        name = f"{kind}/encoder/conv1_1.weight"
+        assert torch.equal(imported[name], taught["averages/encoder/conv1_1.weight"].half().float())
+    names = tmp_path / "names.pack"
+    write(names, [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))])
+    assert session(tmp_path / "on", images=16).train(names, begin_from=tmp_path / "imported")
+    was, goes_on = (Run(tmp_path / each).facts()["settings"] for each in ("taught", "on"))
+    assert (
+        was["sources"] and goes_on["sources"] == was["sources"] and goes_on["teachers"] == was["teachers"] == [TEACHER]
+    )
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
+    """Neither what is no such file, nor one without a contract; it is named."""
+    file = tmp_path / "other.onnx"
+    for content, complaint in (
+        (b"hello", "cannot be read as ONNX"),
+        (onnx.ModelProto().SerializeToString(), "no 'likeness"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=rf"other\.onnx.*{complaint}"):
+            import_run("sphereface", [file], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class Malice:
