@@ -102,7 +102,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     assert close({**alone.state(), variance: together[variance]}, together)
     assert not (two / "1").exists()
     for told, expected in zip(lines(two / "0"), lines(one), strict=True):
-        assert told == pytest.approx(expected | {"pace": told["pace"]}, rel=1e-3)
+        assert told == pytest.approx(expected | {name: told[name] for name in ("pace", "waited")}, rel=1e-3)
 
 
 def test_phases_come_when_they_are_due(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ are averaged once a phase instead, in one piece, and running statistics once a s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from training.engine.figures import Figures
 from training.engine.health import Health
 from training.engine.interruption import Interruption
 from training.engine.journal import Journal, Silent
+from training.engine.pace import Pace
 from training.engine.phase import Batch, Phase, Step
 from training.engine.randomness import Random, Rows, seed_of
 from training.engine.recipe import Recipe, Stream
@@ -149,29 +149,29 @@ class Trainer:
         places = Places(self.seen, plan.images, self._recipe.batch, fabric.global_rank, fabric.world_size)
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
         figures, health = Figures(partial(processes.gathered, fabric)), Health(self._recipe.symptoms)
-        seconds, reported = 0.0, self.seen
+        pace = Pace(self.seen)
         with Interruption(self._kept) as interruption, self._journal() as journal:
-            for batch in batches:
-                started, before = time.perf_counter(), self.seen
+            for batch in pace.awaited(batches):
+                before = self.seen
                 self.step(fabric.to_device(batch), figures)
-                seconds += time.perf_counter() - started
                 journal.advance(self.seen)
                 reports = due(before, self.seen, plan.report)
                 last = self.seen >= plan.images or self._all_end(interruption.asked, reports)
                 if last or reports:
                     found = figures.read()
                     self._check(found)
-                    journal.report(self.seen, found, (self.seen - reported) / seconds)
+                    fast, waited = pace.read(self.seen)
+                    journal.report(self.seen, {**found, "waited": waited}, fast)
                     for complaint in health.complaints(found):
                         journal.complain(complaint)
-                    seconds, reported = 0.0, self.seen
-                if last or due(before, self.seen, plan.checkpoint):
-                    self._check(figures.peek())
-                    self._save()
-                if last or due(before, self.seen, plan.sheet):
-                    self._show(stream, journal)
-                if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
-                    journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
+                with pace.beside():
+                    if last or due(before, self.seen, plan.checkpoint):
+                        self._check(figures.peek())
+                        self._save()
+                    if last or due(before, self.seen, plan.sheet):
+                        self._show(stream, journal)
+                    if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
+                        journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
                 if last:
                     break
         return self.seen >= plan.images
