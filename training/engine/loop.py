@@ -163,7 +163,7 @@ class Trainer:
                     fast, waited = pace.read(self.seen)
                     journal.report(self.seen, {**found, "waited": waited}, fast)
                     for complaint in health.complaints(found):
-                        journal.complain(complaint)
+                        journal.complain(self.seen, complaint)
                 with pace.beside():
                     if last or due(before, self.seen, plan.checkpoint):
                         self._check(figures.peek())

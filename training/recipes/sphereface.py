@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from export.alignment import SPHEREFACE
 from export.contract import Contract
@@ -45,6 +46,7 @@ from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine, steps_down
 from training.engine.errors import CheckpointError
+from training.engine.health import Symptom
 from training.engine.phase import Batch, Networks, Phase, Step, adamw, sgd
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
@@ -62,6 +64,15 @@ from training.networks.sphereface import EMBEDDING, Encoder, SphereFace, form, p
 
 DROPS = (16 / 28, 24 / 28)
 """Shares of the images after which the rate falls tenfold, with SGD: 16,000 and 24,000 steps of 28,000."""
+
+ALIKE = "alike"
+COLLAPSE = Symptom(
+    figure=ALIKE,
+    above=0.98,
+    reports=10,  # embeddings of first weights are alike, too
+    says="Nearly the same embedding comes of every face",
+    try_="A lower rate, a longer warm-up, or more weight of the names beside the teacher",
+)
 
 Depth = Annotated[Literal[4, 10, 20, 36, 64], BeforeValidator(int)]
 
@@ -111,6 +122,7 @@ class Recipe(engine.Recipe):
     averaged = ("encoder",)
     anew = ("people", "margin", "teacher")
     float16 = True
+    symptoms = (COLLAPSE,)
     config: Config
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
@@ -182,6 +194,7 @@ class Recipe(engine.Recipe):
         knobs, networks = self.config, step.networks
         faces = pixels_to_faces(step.batch["image"]).contiguous(memory_format=torch.channels_last)
         features, terms = networks["encoder"](faces).float(), dict[str, Tensor]()
+        step.note(ALIKE, alike(features))
         with torch.autocast(features.device.type, enabled=False):
             if knobs.classes:
                 terms["identity"] = knobs.identity * self.margin(step, features)
@@ -251,6 +264,13 @@ class Recipe(engine.Recipe):
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """On the people set aside."""
         return agreement(_embed(network), _embed(short), _aside(data), stored)
+
+
+def alike(features: Tensor) -> Tensor:
+    """The mean cosine between two rows of features [B, D], float32; 0 of one row."""
+    count = len(features)
+    together = functional.normalize(features.detach()).sum(0).square().sum()
+    return (together - count) / max(count * (count - 1), 1)
 
 
 def _held(data: Path) -> Faces | None:

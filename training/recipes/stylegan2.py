@@ -32,7 +32,7 @@ from training.engine import recipe as engine
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SPREAD, SYMPTOMS, real_sign, spread
+from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
 from training.metrics.monitor import Sample, distances_in_loop
@@ -124,10 +124,10 @@ class Recipe(engine.Recipe):
         """Real from made, both augmented."""
         fakes = step.once("fakes", lambda: self._made(step, self._styles(step))).detach()
         pictures = picture(step.batch["image"])
-        real = self._judged(step, pictures)
-        step.note(REAL_SIGN, real_sign(real))
+        real, made = self._judged(step, pictures), self._judged(step, fakes)
+        note_signs(step, real, made)
         step.note(SPREAD, spread(fakes, pictures))
-        return {"adversarial": NON_SATURATING.discriminator(real, self._judged(step, fakes))}
+        return {"adversarial": NON_SATURATING.discriminator(real, made)}
 
     def gradient_penalty(self, step: Step) -> Named[str, Tensor]:
         """Flat where real pictures are; the augmentation is between them and the network."""

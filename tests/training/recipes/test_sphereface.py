@@ -25,7 +25,7 @@ from training.engine.run import Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace
-from training.recipes.sphereface import Config, Recipe
+from training.recipes.sphereface import Config, Recipe, alike
 
 ASSETS = Path(__file__).parents[2] / "assets"
 TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
@@ -149,6 +149,14 @@ def test_settings_that_there_are_not_are_refused() -> None:
         Session("sphereface", {"margin": "triplet"}, Path("nowhere"), device="cpu")
     with pytest.raises(RecipeError, match="degrees: input should be less than or equal to 25"):
         Session("sphereface", {"degrees": "40"}, Path("nowhere"), device="cpu")
+
+
+def test_embeddings_that_are_all_alike_are_told(pack: Path, tmp_path: Path) -> None:
+    """Every report has the mean cosine of two rows: 1 of one row many times, 0 of what is at right angles."""
+    assert alike(torch.ones(4, 3)).item() == pytest.approx(1) and alike(torch.eye(3)).abs() < 1e-6
+    session(tmp_path, images=16).train(pack)
+    (line,) = figures(tmp_path)
+    assert Recipe.symptoms[0].shows({**line, "alike": 0.999}) and -1 <= line["alike"] <= 1
 
 
 def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
