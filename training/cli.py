@@ -49,6 +49,8 @@ def train(
             typer.secho(f"{config}: {', '.join(ignored)}: say nothing here", fg="yellow", err=True)
         chosen = written | dict(_pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
+        if session.first and session.advice:
+            typer.secho(session.advice, fg="yellow", err=True)
         if dry_run:
             words = session.rehearse(data, begin_from=begin_from)
             if session.first:

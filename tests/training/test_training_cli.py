@@ -34,6 +34,18 @@ def train(folder: Path, *more: object) -> list[object]:
     return ["train", "toy", "--data", folder, "--into", folder / "run", "--device", "cpu", *more]
 
 
+@pytest.mark.parametrize(
+    ("has", "precision", "told"), [(False, "bf16-mixed", 1), (False, "32-true", 0), (True, "bf16-mixed", 0)]
+)
+def test_a_cpu_without_bfloat16_is_told(
+    has: bool, precision: str, told: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, once, and only of a run that would compute in it."""
+    monkeypatch.setattr(session, "computes_in_bfloat16", lambda: has)
+    result = CliRunner().invoke(app, [str(word) for word in train(tmp_path, "--precision", precision)])
+    assert result.exit_code == 0 and result.stderr.count("no instructions for bfloat16") == told
+
+
 def test_ctrl_c_twice_tells_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the checkpoint of 32 images, with the status of what Ctrl-C ended."""
 

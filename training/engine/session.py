@@ -49,6 +49,7 @@ class Session:
         """Raises RecipeError and DeviceError."""
         _check(device, precision)
         self._name = name
+        self._precision = precision
         self._recipe = configured(find(name), settings)
         self._run = Run(folder)
         here, everywhere = (int(os.environ.get(key, "1")) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
@@ -60,6 +61,13 @@ class Session:
             precision=precision,  # type: ignore[arg-type]
         )
         self._fabric.launch()
+
+    @property
+    def advice(self) -> str:
+        """What speaks against a training like this, in words; empty if nothing does."""
+        if self._precision == "bf16-mixed" and self._fabric.device.type == "cpu" and not computes_in_bfloat16():
+            return "this CPU has no instructions for bfloat16: bf16-mixed is 5 to 70 times slower here than 32-true"
+        return ""
 
     @property
     def first(self) -> bool:
@@ -96,6 +104,11 @@ class Session:
 
     def _fit(self, data: Path, begin_from: Path | None) -> None:
         self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether oneDNN has kernels for it on this CPU; where it has none, PyTorch's plain loops compute."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _check(device: str, precision: str) -> None:
