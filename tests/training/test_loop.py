@@ -178,15 +178,52 @@ def test_figures_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     assert trainer(tmp_path).seen == 32
 
 
-def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends after its step and goes on later as if nothing had been."""
+def test_the_first_interruption_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The run ends after its step and goes on later as if nothing had been; both are told at once."""
     whole = trained(tmp_path / "whole")
     interrupted = trainer(tmp_path / "cut")
     monkeypatch.setattr(loop.Journal, "advance", lambda _, seen: seen == 24 and signal.raise_signal(signal.SIGINT))
     assert not interrupted.train(tmp_path)
+    told = capfd.readouterr().err
+    assert told.index("saving; again to end without") < told.index("the checkpoint of 24 images is kept")
     monkeypatch.undo()
     resumed = trainer(tmp_path / "cut")
     assert resumed.seen == 24 and resumed.train(tmp_path) and same(whole, resumed.state())
+
+
+def test_a_report_that_fails_does_not_cost_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made before."""
+    (tmp_path / FIGURES).symlink_to("/dev/full")
+    monkeypatch.setattr(loop.Journal, "advance", lambda _, seen: seen == 8 and signal.raise_signal(signal.SIGINT))
+    with pytest.raises(RunError, match=r"figures\.jsonl could not be written"):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 8
+
+
+class Two:
+    """A fabric of which there are two, as far as an ending is concerned."""
+
+    world_size = 2
+
+
+@pytest.mark.parametrize(("report", "ends"), [(16, [16, 32, 48]), (0, [24, 48])])
+def test_two_processes_end_with_and_without_reports(
+    report: int, ends: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They ask each other at reports, or as seldom without."""
+    one = trainer(tmp_path, report=report)
+    monkeypatch.setattr(loop, "ASKED", 24)
+    monkeypatch.setattr(loop.processes, "gathered", lambda fabric, asked: [False, asked])
+    one._fabric = Two()
+    for asked, expected in ((True, ends), (False, [])):
+        found = []
+        for before in range(0, 48, 8):
+            one.seen = before + 8
+            if one._all_end(asked, before):
+                found.append(one.seen)
+        assert found == expected
 
 
 def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

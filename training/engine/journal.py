@@ -103,6 +103,10 @@ class Journal:
             self._writer.add_text("complaint", complaint, seen)
         self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
 
+    def say(self, words: str) -> None:
+        """On the terminal alone."""
+        self._console.print(words, highlight=False, markup=False)
+
 
 class Silent:
     """In place of a journal, in the processes beside the first: what they would tell, that one tells."""
@@ -120,6 +124,9 @@ class Silent:
         """Nothing is written."""
 
     def complain(self, seen: int, complaint: str) -> None:
+        """Nothing is said."""
+
+    def say(self, words: str) -> None:
         """Nothing is said."""
 
 

@@ -38,6 +38,8 @@ from training.engine.run import Run
 
 EXAMPLES = 8
 """Rows of the stream that sheets show."""
+ASKED = 1_000
+"""Images between two questions to all processes whether the run is to end, where it makes no reports."""
 
 
 class Trainer:
@@ -150,14 +152,19 @@ class Trainer:
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
         figures, health = Figures(partial(processes.gathered, fabric)), Health(self._recipe.symptoms)
         pace = Pace(self.seen)
-        with Interruption(self._kept) as interruption, self._journal() as journal:
+        aloud = fabric.is_global_zero
+        with Interruption(self._kept, aloud=aloud) as interruption, self._journal() as journal:
             for batch in pace.awaited(batches):
                 before = self.seen
                 self.step(fabric.to_device(batch), figures)
                 journal.advance(self.seen)
-                reports = due(before, self.seen, plan.report)
-                last = self.seen >= plan.images or self._all_end(interruption.asked, reports)
-                if last or reports:
+                last = self.seen >= plan.images or self._all_end(interruption.asked, before)
+                # First of all: what cannot be written down later need not cost the checkpoint.
+                if last or due(before, self.seen, plan.checkpoint):
+                    with pace.beside():
+                        self._check(figures.peek())
+                        self._save()
+                if last or due(before, self.seen, plan.report):
                     found = figures.read()
                     self._check(found)
                     fast, waited = pace.read(self.seen)
@@ -165,15 +172,14 @@ class Trainer:
                     for complaint in health.complaints(found):
                         journal.complain(self.seen, complaint)
                 with pace.beside():
-                    if last or due(before, self.seen, plan.checkpoint):
-                        self._check(figures.peek())
-                        self._save()
                     if last or due(before, self.seen, plan.sheet):
                         self._show(stream, journal)
                     if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
                         journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
                 if last:
                     break
+            if interruption.asked:
+                journal.say(self._kept())
         return self.seen >= plan.images
 
     def step(self, batch: Batch, figures: Figures) -> None:
@@ -241,11 +247,14 @@ class Trainer:
             found.append(Step(self.networks, part, self.seen, random))
         return found
 
-    def _all_end(self, asked: bool, reports: bool) -> bool:
-        """Whether the run is to end here; several processes settle that at reports, so that none waits for another."""
+    def _all_end(self, asked: bool, before: int) -> bool:
+        """Whether the run is to end with the step that began after `before` images.
+
+        Several processes settle that at reports, so that none waits for another, or as seldom where there are none.
+        """
         if self._fabric.world_size == 1:
             return asked
-        return reports and any(processes.gathered(self._fabric, asked))
+        return due(before, self.seen, self._plan.report or ASKED) and any(processes.gathered(self._fabric, asked))
 
     def _check(self, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
