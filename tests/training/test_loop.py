@@ -7,16 +7,19 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 
 from tests.training.disk import full
 from tests.training.toy import Config, Growing, Other, Toy, Uneven, Watched
+from training.data.errors import DataError
 from training.engine import checkpoint, loop
-from training.engine.errors import CheckpointError, RunError, SickRun
+from training.engine.errors import CheckpointError, RunError, SickRun, TrainingError
 from training.engine.journal import FIGURES
 from training.engine.loop import Trainer
+from training.engine.recipe import Row, Stream
 from training.engine.run import LATEST, Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +154,43 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
     with pytest.raises(SickRun, match=r"fit/square|line/weight"):
         trainer(tmp_path, poison=24, report=1000).train(tmp_path)
     assert not (tmp_path / LATEST).exists()
+
+
+class Broken(Toy):
+    """The toy, of whose data one example is broken, in one way or another."""
+
+    breaks: object
+
+    def stream(self, data: Path) -> Stream:
+        whole, breaks = super().stream(data), self.breaks
+
+        class Some:
+            def __getitem__(self, place: int) -> Row:
+                return breaks(whole[place]) if place == 44 else whole[place]
+
+        return Some()
+
+
+def raising(row: Row) -> Row:
+    """A picture that cannot be read."""
+    raise DataError("x.pack: picture 3 is broken")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "complaint"),
+    [
+        (raising, "picture 3 is broken"),
+        (lambda row: {**row, "x": row["x"] * np.float32("nan")}, "x, of the data, is not"),
+    ],
+)
+def test_broken_data_do_not_cost_what_was_learnt(tmp_path: Path, breaks: object, complaint: str) -> None:
+    """The run ends with what is wrong, by its name, and goes on from the step before."""
+    recipe, run = Broken(Config()), Run(tmp_path)
+    recipe.breaks = breaks
+    run.begin("toy", recipe)
+    with pytest.raises(TrainingError, match=complaint):
+        Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1)).train(tmp_path)
+    assert trainer(tmp_path).seen == 40
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ are averaged once a phase instead, in one piece, and running statistics once a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from training.engine.average import Average
 from training.engine.batches import Places, loaded
 from training.engine.checkpoint import Tensors
 from training.engine.clock import due
-from training.engine.errors import CheckpointError, SickRun
+from training.engine.errors import CheckpointError, SickRun, TrainingError
 from training.engine.figures import Figures
 from training.engine.health import Health
 from training.engine.interruption import Interruption
@@ -142,7 +143,7 @@ class Trainer:
         """Go on to the end, or until somebody interrupts; whether the end was reached.
 
         Raises SickRun if a figure or a weight is not finite, KeyboardInterrupt if somebody interrupts twice, and what
-        the recipe's stream raises; the newest checkpoint is then there as it was.
+        the recipe's stream raises, after a checkpoint. Of the others the newest checkpoint is there as it was.
         """
         plan, fabric = self._plan, self._fabric
         if fabric.device.type == "cpu":
@@ -154,7 +155,7 @@ class Trainer:
         pace = Pace(self.seen)
         aloud = fabric.is_global_zero
         with Interruption(self._kept, aloud=aloud) as interruption, self._journal() as journal:
-            for batch in pace.awaited(batches):
+            for batch in pace.awaited(self._saving_first(batches, figures, journal)):
                 before = self.seen
                 self.step(fabric.to_device(batch), figures)
                 journal.advance(self.seen)
@@ -181,6 +182,21 @@ class Trainer:
             if interruption.asked:
                 journal.say(self._kept())
         return self.seen >= plan.images
+
+    def _saving_first(self, batches: Iterator[Batch], figures: Figures, journal: Journal | Silent) -> Iterator[Batch]:
+        """The batches; before what their stream raises there is a checkpoint of all that was learnt, if it is sound.
+
+        Of several processes none makes one: the others are in the middle of a step, and wait for this one.
+        """
+        try:
+            yield from batches
+        except (TrainingError, OSError):
+            if self.seen > self._saved and self._fabric.world_size == 1:
+                with suppress(SickRun, CheckpointError):
+                    self._check(figures.peek())
+                    self._save()
+            journal.say(self._kept())
+            raise
 
     def step(self, batch: Batch, figures: Figures) -> None:
         """All phases whose turn it is, over one batch of this process."""
