@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from torch import nn
 
 from export.contract import Contract
@@ -28,6 +29,18 @@ RECIPES = "training.recipes"
 _ONE_OR_MORE = frozenset({"images", "batch", "parts", "half_life", "measured"})
 ORIGINS = ("sources", "teachers")
 """Settings that tell what a run learns from: they follow from its data, and from the run that it begins from."""
+
+
+def _power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise ValueError(f"{number} is no power of two")
+    return number
+
+
+Positive = Annotated[int, Field(ge=1)]
+"""A setting that cannot be none."""
+Side = Annotated[int, Field(ge=8), AfterValidator(_power_of_two)]
+"""Pixels of a picture that is made by doubling 4 x 4."""
 
 Row = Mapping[str, Any]
 """One example: arrays, tensors and numbers by name."""
@@ -77,6 +90,10 @@ class Plan:
             value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
             if value < least:
                 raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RecipeError(f"{each.name}: must be a finite number, not {value}")
 
 
 class Recipe(ABC):

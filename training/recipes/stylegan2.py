@@ -29,9 +29,10 @@ from training.data.pack import Pack
 from training.data.streams import Shuffled
 from training.data.views import Views
 from training.engine import recipe as engine
+from training.engine.errors import RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
+from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
 from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
@@ -49,19 +50,24 @@ class Config(Plan):
     images: int = 1_000_000
     batch: int = 64
     half_life: int = 10_000
-    size: int = 64
-    base: int = 4096
-    most: int = 256
+    size: Side = 64
+    base: Positive = 4096
+    most: Positive = 256
     """Channels are base / resolution, and not more than these."""
-    mapping: int = 2
+    mapping: Positive = 2
     rate: float = 2.5e-3
     gamma: float = 0.013
-    penalty_every: int = 16
+    penalty_every: Positive = 16
     path: float = 2.0
-    path_every: int = 4
+    path_every: Positive = 4
     mixing: float = 0.9
     augmentation: float = 0.8
     truncation: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base < self.size:
+            raise RecipeError(f"base: must be {self.size} or more, as `size` is, not {self.base}")
 
 
 class Recipe(engine.Recipe):

@@ -19,9 +19,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,7 +37,7 @@ from training.engine import recipe as engine
 from training.engine.clock import linear_decay
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
+from training.engine.recipe import Plan, Positive, Sheet, Stream
 from training.losses.adversarial import (
     REAL_SIGN,
     SPREAD,
@@ -55,6 +57,8 @@ from training.networks.ugatit import Generator, discriminator
 DOMAINS = ("photo", "drawing")
 GENERATORS = ("photo_to_drawing", "drawing_to_photo")
 DISCRIMINATORS = tuple(f"{domain}_discriminator" for domain in DOMAINS)
+LEAST = 96
+"""Pixels of a side: of fewer the global discriminator has no patch."""
 OBJECTIVE = least_squares()
 MIDDLE = 0.5
 """Between what it wants of made and of real pictures."""
@@ -67,10 +71,10 @@ class Config(Plan):
     images: int = 1_000_000
     batch: int = 1
     half_life: int = 5_000
-    size: int = 256
-    width: int = 64
-    discriminator_width: int = 64
-    blocks: int = 4
+    size: Annotated[int, Field(ge=LEAST, multiple_of=4)] = 256
+    width: Positive = 64
+    discriminator_width: Positive = 64
+    blocks: Annotated[int, Field(ge=0)] = 4
     rate: float = 1e-4
     decay: float = 1e-4
     adversarial: float = 1.0
