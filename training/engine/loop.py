@@ -203,7 +203,7 @@ class Trainer:
         parts = self._parts(batch)
         torch.manual_seed(seed_of(self._plan.seed, self.seen, self._fabric.global_rank))  # dropout
         for phase in self._phases:
-            if self._steps % phase.every == 0:
+            if phase.due(self._steps):
                 self._run_phase(phase, parts, figures)
         before = self.seen
         self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
@@ -217,7 +217,7 @@ class Trainer:
     def _run_phase(self, phase: Phase, parts: Sequence[Step], figures: Figures) -> None:
         optimiser = self._optimiser(phase)
         named = self._named(phase)
-        with _only(self.networks, phase.trains):
+        with _Learning(self.networks, phase.trains):
             for part in parts:
                 with self._fabric.autocast():
                     terms = phase.loss(part)
@@ -304,7 +304,7 @@ def _states(networks: Mapping[str, nn.Module]) -> dict[str, Tensors]:
     return {name: network.state_dict() for name, network in networks.items()}
 
 
-class _only:
+class _Learning:
     """Within the block only these networks learn; gradients still flow through the others."""
 
     def __init__(self, networks: Mapping[str, nn.Module], trained: Sequence[str]) -> None:
