@@ -51,7 +51,8 @@ def read(run: Path) -> Curves:
             raise RunError(f"{run / FIGURES}, line {number}: no figures") from error
         if points and points[-1]["images"] > seen:
             points = [each for each in points if each["images"] < seen]
-        points.append(point)
+        if "complaint" not in point:
+            points.append(point)
     names = dict.fromkeys(name for point in points for name in point if name != "images")
     if not names:
         raise RunError(f"{run / FIGURES} has no figures")

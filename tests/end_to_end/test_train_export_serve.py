@@ -19,8 +19,8 @@ from service.photo import Photo
 from service.settings import Settings
 from training.data.caricaturist import FaceSpace
 from training.data.pairs import drawing_pair, shape_pair
-from training.engine.stage import Stage
 from training.recipes.caricature import DRAWING, SHAPE, Pairs, assembled, contract, learn_paint, learn_warp
+from training.stage import Stage
 
 STEPS = 20
 

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from training.engine.phase import Step
+from training.engine.randomness import Random, Rows
 from training.losses.adversarial import (
     COLLAPSE,
     HINGE,
@@ -14,7 +16,10 @@ from training.losses.adversarial import (
     SPREAD,
     WASSERSTEIN,
     Objective,
+    always_wins,
+    by_heart,
     least_squares,
+    note_signs,
     real_sign,
     relativistic,
     spread,
@@ -78,6 +83,18 @@ def test_half_precision_is_widened_first() -> None:
 def test_the_sign_tells_overfitting() -> None:
     """1 where all real pictures are known as such."""
     assert real_sign(torch.tensor([1.0, 2.0, 0.1])) == 1 and real_sign(torch.tensor([1.0, -2.0])) == 0
+
+
+def test_who_tells_all_apart_always_wins() -> None:
+    """Only if neither kind is mistaken; with least squares two kinds that are the same are a guess."""
+    many = torch.randn(10_000, generator=torch.Generator().manual_seed(0))
+    told = []
+    for real, made in ((many + 4, many - 4), (many + 4, many), (many, many)):
+        step = Step({}, {}, 0, Random(0, 0, Rows(0, 1, 1)))
+        note_signs(step, real, made)
+        figures = {name: value.item() for name, value in step.notes.items()}
+        told.append([symptom.shows(figures) for symptom in (by_heart(), always_wins())])
+    assert told == [[True, True], [True, False], [False, False]]
 
 
 def test_the_spread_tells_collapse() -> None:

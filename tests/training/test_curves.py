@@ -35,6 +35,13 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     assert read(folder)["loss"].tolist() == [[100, 300], [3, 1]]
 
 
+def test_complaints_are_no_curves(tmp_path: Path) -> None:
+    """What a run said in words between its figures."""
+    lines = [{"images": 100, "loss": 3}, {"images": 100, "complaint": "It is sick."}, {"images": 200, "loss": 2}]
+    found = read(run(tmp_path / "run", lines))
+    assert found.keys() == {"loss"} and found["loss"].tolist() == [[100, 200], [3, 2]]
+
+
 @pytest.mark.parametrize("lines", [[], [["images", 3]], [{"loss": 1}], [3]])
 def test_what_holds_no_figures_is_named(tmp_path: Path, lines: Sequence[object]) -> None:
     """Empty, a list, a line without its images, a number: the message says which file."""

@@ -29,10 +29,15 @@ def test_figures_and_sheets_are_shown(tmp_path: Path) -> None:
         journal.report(16, {"fit/square": 0.5}, 10.0)
         journal.report(32, {"fit/square": 0.25}, 10.0)
         journal.measured(32, {"kid@dlib": 0.125})
+        journal.complain(32, "It is sick.")
         journal.sheet(32, sheet)
     found = shown(tmp_path)
     assert [(each.step, each.value) for each in found.Scalars("fit/square")] == [(16, 0.5), (32, 0.25)]
     assert [(each.step, each.value) for each in found.Scalars("kid@dlib")] == [(32, 0.125)]
+    (complaint,) = found.Tensors("complaint/text_summary")
+    assert complaint.step == 32 and complaint.tensor_proto.string_val == [b"It is sick."]
+    told = (tmp_path / FIGURES).read_text().splitlines()
+    assert json.loads(told[-1]) == {"images": 32, "complaint": "It is sick."}
     (picture,) = found.Images("sheet")
     with Image.open(io.BytesIO(picture.encoded_image_string)) as opened:
         assert picture.step == 32 and np.array_equal(np.asarray(opened), tiled(sheet))

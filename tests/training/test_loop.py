@@ -4,19 +4,24 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 
 from tests.training.disk import full
 from tests.training.toy import Config, Growing, Other, Toy, Uneven, Watched
+from training.data.errors import DataError
 from training.engine import checkpoint, loop
-from training.engine.errors import CheckpointError, RunError, SickRun
+from training.engine.errors import CheckpointError, RunError, SickRun, TrainingError
 from training.engine.journal import FIGURES
 from training.engine.loop import Trainer
+from training.engine.phase import Phase
+from training.engine.recipe import Row, Stream
 from training.engine.run import LATEST, Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +107,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     assert close({**alone.state(), variance: together[variance]}, together)
     assert not (two / "1").exists()
     for told, expected in zip(lines(two / "0"), lines(one), strict=True):
-        assert told == pytest.approx(expected | {"pace": told["pace"]}, rel=1e-3)
+        assert told == pytest.approx(expected | {name: told[name] for name in ("pace", "waited")}, rel=1e-3)
 
 
 def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
@@ -111,6 +116,23 @@ def test_phases_come_when_they_are_due(tmp_path: Path) -> None:
     told = lines(tmp_path)
     assert [line["images"] for line in told] == list(range(8, 65, 8))
     assert [number for number, line in enumerate(told) if "small/weight" in line] == [0, 4]
+
+
+class Bursts(Toy):
+    """The toy whose first network waits as a generator does for its critic: at first, and at every sixth step."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        fit, small, follow = super().phases()
+        return (replace(fit, every=lambda step: step >= 2 and step % 6 != 0), small, follow)
+
+
+def test_a_phase_may_choose_its_steps(tmp_path: Path) -> None:
+    """By their numbers, which go on where a run was interrupted."""
+    for images in (32, 64):
+        recipe, run = Bursts(Config(report=8, images=images)), Run(tmp_path)
+        run.begin("toy", recipe)
+        assert Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1)).train(tmp_path)
+    assert [number for number, line in enumerate(lines(tmp_path)) if "fit/square" in line] == [2, 3, 4, 5, 7]
 
 
 def grown(folder: Path, recipe: Growing) -> dict[str, torch.Tensor]:
@@ -153,6 +175,43 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
     assert not (tmp_path / LATEST).exists()
 
 
+class Broken(Toy):
+    """The toy, of whose data one example is broken, in one way or another."""
+
+    breaks: object
+
+    def stream(self, data: Path) -> Stream:
+        whole, breaks = super().stream(data), self.breaks
+
+        class Some:
+            def __getitem__(self, place: int) -> Row:
+                return breaks(whole[place]) if place == 44 else whole[place]
+
+        return Some()
+
+
+def raising(row: Row) -> Row:
+    """A picture that cannot be read."""
+    raise DataError("x.pack: picture 3 is broken")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "complaint"),
+    [
+        (raising, "picture 3 is broken"),
+        (lambda row: {**row, "x": row["x"] * np.float32("nan")}, "x, of the data, is not"),
+    ],
+)
+def test_broken_data_do_not_cost_what_was_learnt(tmp_path: Path, breaks: object, complaint: str) -> None:
+    """The run ends with what is wrong, by its name, and goes on from the step before."""
+    recipe, run = Broken(Config()), Run(tmp_path)
+    recipe.breaks = breaks
+    run.begin("toy", recipe)
+    with pytest.raises(TrainingError, match=complaint):
+        Trainer("toy", recipe, run, Fabric(accelerator="cpu", devices=1)).train(tmp_path)
+    assert trainer(tmp_path).seen == 40
+
+
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the file; nothing half-written stays."""
     trained(tmp_path, images=32)
@@ -178,15 +237,52 @@ def test_figures_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     assert trainer(tmp_path).seen == 32
 
 
-def test_the_first_interruption_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends after its step and goes on later as if nothing had been."""
+def test_the_first_interruption_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The run ends after its step and goes on later as if nothing had been; both are told at once."""
     whole = trained(tmp_path / "whole")
     interrupted = trainer(tmp_path / "cut")
     monkeypatch.setattr(loop.Journal, "advance", lambda _, seen: seen == 24 and signal.raise_signal(signal.SIGINT))
     assert not interrupted.train(tmp_path)
+    told = capfd.readouterr().err
+    assert told.index("saving; again to end without") < told.index("the checkpoint of 24 images is kept")
     monkeypatch.undo()
     resumed = trainer(tmp_path / "cut")
     assert resumed.seen == 24 and resumed.train(tmp_path) and same(whole, resumed.state())
+
+
+def test_a_report_that_fails_does_not_cost_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made before."""
+    (tmp_path / FIGURES).symlink_to("/dev/full")
+    monkeypatch.setattr(loop.Journal, "advance", lambda _, seen: seen == 8 and signal.raise_signal(signal.SIGINT))
+    with pytest.raises(RunError, match=r"figures\.jsonl could not be written"):
+        trainer(tmp_path).train(tmp_path)
+    assert trainer(tmp_path).seen == 8
+
+
+class Two:
+    """A fabric of which there are two, as far as an ending is concerned."""
+
+    world_size = 2
+
+
+@pytest.mark.parametrize(("report", "ends"), [(16, [16, 32, 48]), (0, [24, 48])])
+def test_two_processes_end_with_and_without_reports(
+    report: int, ends: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They ask each other at reports, or as seldom without."""
+    one = trainer(tmp_path, report=report)
+    monkeypatch.setattr(loop, "ASKED", 24)
+    monkeypatch.setattr(loop.processes, "gathered", lambda fabric, asked: [False, asked])
+    one._fabric = Two()
+    for asked, expected in ((True, ends), (False, [])):
+        found = []
+        for before in range(0, 48, 8):
+            one.seen = before + 8
+            if one._all_end(asked, before):
+                found.append(one.seen)
+        assert found == expected
 
 
 def test_the_second_interruption_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +314,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
         Run(tmp_path).begin("other", Other(Config()))
     with pytest.raises(RunError, match="recipe 'toy', not of 'other'"):
         Run(tmp_path).state("other")
-    with pytest.raises(CheckpointError, match=r"lacks third/(weight|bias), which the recipe has"):
+    with pytest.raises(CheckpointError, match=r"lacks third/bias, which the recipe has"):
         Trainer("toy", Other(Config()), Run(tmp_path), Fabric(accelerator="cpu", devices=1))
 
 

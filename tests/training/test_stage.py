@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.engine.stage import Stage, follow, schedule, train
+from training.stage import Stage, follow, schedule, train
 
 STAGE = Stage(name="line", images=160, batch=8, rate=0.05, half_life=40, every=80)
 

@@ -70,6 +70,9 @@ class Toy(Recipe):
         y = step.once("y", lambda: step.networks["line"](step.batch["x"][:, None])).detach()
         return {"square": (step.networks["follower"][0](step.batch["x"][:, None]) - y).square().mean()}
 
+    def sources(self, data: Path) -> tuple[str, ...]:
+        return ()
+
     def stream(self, data: Path) -> Stream:
         return Shuffled(Points(), self.config.seed)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 
+import torch
 from torch.utils.data import DataLoader, Sampler, default_collate
 
-from training.engine.errors import TrainingError
+from training.engine.errors import SickRun, TrainingError
 from training.engine.phase import Batch
 from training.engine.randomness import Rows
 from training.engine.recipe import Row, Stream
@@ -70,6 +71,9 @@ def _collated(rows: list[Row] | Exception) -> Batch | Exception:
     if isinstance(rows, Exception):
         return rows
     batch: Batch = default_collate(rows)
+    for name, values in batch.items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            return SickRun(f"{name}, of the data, is not finite in a row; no learning rate helps against that")
     return batch
 
 

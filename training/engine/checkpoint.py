@@ -76,7 +76,7 @@ def restore(networks: Mapping[str, nn.Module], states: Mapping[str, Tensors], so
     """Give every network its state; CheckpointError names a key that is missing, left over or of another shape."""
     for name, network in networks.items():
         own, found = network.state_dict(), states.get(name, {})
-        for key in own.keys() ^ found.keys():
+        for key in sorted(own.keys() ^ found.keys()):
             where = "lacks" if key in own else "has"
             raise CheckpointError(f"{source} {where} {name}/{key}, which the recipe {'has' if key in own else 'lacks'}")
         for key, value in found.items():

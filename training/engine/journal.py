@@ -75,15 +75,17 @@ class Journal:
         self._write(seen, figures)
 
     def _write(self, seen: int, figures: Mapping[str, float]) -> None:
-        line = {"images": seen, **{name: float(f"{value:.5g}") for name, value in figures.items()}}
-        path = self._folder / FIGURES
-        with _written(path), path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._line({"images": seen, **{name: float(f"{value:.5g}") for name, value in figures.items()}})
         with _written(self._folder / EVENTS):
             for name, value in figures.items():
                 self._writer.add_scalar(name, value, seen)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         self._console.print(f"{seen:>10,}  {shown}", highlight=False, markup=False)
+
+    def _line(self, line: Mapping[str, float | str]) -> None:
+        path = self._folder / FIGURES
+        with _written(path), path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def sheet(self, seen: int, sheet: Sheet) -> None:
         """A picture of pictures."""
@@ -94,9 +96,16 @@ class Journal:
         with _written(self._folder / EVENTS):
             self._writer.add_image("sheet", picture, seen, dataformats="HWC")
 
-    def complain(self, complaint: str) -> None:
-        """In words."""
+    def complain(self, seen: int, complaint: str) -> None:
+        """In words, which stay with the figures."""
+        self._line({"images": seen, "complaint": complaint})
+        with _written(self._folder / EVENTS):
+            self._writer.add_text("complaint", complaint, seen)
         self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
+
+    def say(self, words: str) -> None:
+        """On the terminal alone."""
+        self._console.print(words, highlight=False, markup=False)
 
 
 class Silent:
@@ -114,7 +123,10 @@ class Silent:
     def report(self, seen: int, figures: Mapping[str, float], pace: float) -> None:
         """Nothing is written."""
 
-    def complain(self, complaint: str) -> None:
+    def complain(self, seen: int, complaint: str) -> None:
+        """Nothing is said."""
+
+    def say(self, words: str) -> None:
         """Nothing is said."""
 
 

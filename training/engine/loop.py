@@ -10,8 +10,8 @@ are averaged once a phase instead, in one piece, and running statistics once a s
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,11 +26,12 @@ from training.engine.average import Average
 from training.engine.batches import Places, loaded
 from training.engine.checkpoint import Tensors
 from training.engine.clock import due
-from training.engine.errors import CheckpointError, SickRun
+from training.engine.errors import CheckpointError, SickRun, TrainingError
 from training.engine.figures import Figures
 from training.engine.health import Health
 from training.engine.interruption import Interruption
 from training.engine.journal import Journal, Silent
+from training.engine.pace import Pace
 from training.engine.phase import Batch, Phase, Step
 from training.engine.randomness import Random, Rows, seed_of
 from training.engine.recipe import Recipe, Stream
@@ -38,6 +39,8 @@ from training.engine.run import Run
 
 EXAMPLES = 8
 """Rows of the stream that sheets show."""
+ASKED = 1_000
+"""Images between two questions to all processes whether the run is to end, where it makes no reports."""
 
 
 class Trainer:
@@ -140,7 +143,7 @@ class Trainer:
         """Go on to the end, or until somebody interrupts; whether the end was reached.
 
         Raises SickRun if a figure or a weight is not finite, KeyboardInterrupt if somebody interrupts twice, and what
-        the recipe's stream raises; the newest checkpoint is then there as it was.
+        the recipe's stream raises, after a checkpoint. Of the others the newest checkpoint is there as it was.
         """
         plan, fabric = self._plan, self._fabric
         if fabric.device.type == "cpu":
@@ -149,39 +152,58 @@ class Trainer:
         places = Places(self.seen, plan.images, self._recipe.batch, fabric.global_rank, fabric.world_size)
         batches = loaded(stream, places, workers, pinned=fabric.device.type == "cuda")
         figures, health = Figures(partial(processes.gathered, fabric)), Health(self._recipe.symptoms)
-        seconds, reported = 0.0, self.seen
-        with Interruption(self._kept) as interruption, self._journal() as journal:
-            for batch in batches:
-                started, before = time.perf_counter(), self.seen
+        pace = Pace(self.seen)
+        aloud = fabric.is_global_zero
+        with Interruption(self._kept, aloud=aloud) as interruption, self._journal() as journal:
+            for batch in pace.awaited(self._saving_first(batches, figures, journal)):
+                before = self.seen
                 self.step(fabric.to_device(batch), figures)
-                seconds += time.perf_counter() - started
                 journal.advance(self.seen)
-                reports = due(before, self.seen, plan.report)
-                last = self.seen >= plan.images or self._all_end(interruption.asked, reports)
-                if last or reports:
+                last = self.seen >= plan.images or self._all_end(interruption.asked, before)
+                # First of all: what cannot be written down later need not cost the checkpoint.
+                if last or due(before, self.seen, plan.checkpoint):
+                    with pace.beside():
+                        self._check(figures.peek())
+                        self._save()
+                if last or due(before, self.seen, plan.report):
                     found = figures.read()
                     self._check(found)
-                    journal.report(self.seen, found, (self.seen - reported) / seconds)
+                    fast, waited = pace.read(self.seen)
+                    journal.report(self.seen, {**found, "waited": waited}, fast)
                     for complaint in health.complaints(found):
-                        journal.complain(complaint)
-                    seconds, reported = 0.0, self.seen
-                if last or due(before, self.seen, plan.checkpoint):
-                    self._check(figures.peek())
-                    self._save()
-                if last or due(before, self.seen, plan.sheet):
-                    self._show(stream, journal)
-                if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
-                    journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
+                        journal.complain(self.seen, complaint)
+                with pace.beside():
+                    if last or due(before, self.seen, plan.sheet):
+                        self._show(stream, journal)
+                    if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
+                        journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
                 if last:
                     break
+            if interruption.asked:
+                journal.say(self._kept())
         return self.seen >= plan.images
+
+    def _saving_first(self, batches: Iterator[Batch], figures: Figures, journal: Journal | Silent) -> Iterator[Batch]:
+        """The batches; before what their stream raises there is a checkpoint of all that was learnt, if it is sound.
+
+        Of several processes none makes one: the others are in the middle of a step, and wait for this one.
+        """
+        try:
+            yield from batches
+        except (TrainingError, OSError):
+            if self.seen > self._saved and self._fabric.world_size == 1:
+                with suppress(SickRun, CheckpointError):
+                    self._check(figures.peek())
+                    self._save()
+            journal.say(self._kept())
+            raise
 
     def step(self, batch: Batch, figures: Figures) -> None:
         """All phases whose turn it is, over one batch of this process."""
         parts = self._parts(batch)
         torch.manual_seed(seed_of(self._plan.seed, self.seen, self._fabric.global_rank))  # dropout
         for phase in self._phases:
-            if self._steps % phase.every == 0:
+            if phase.due(self._steps):
                 self._run_phase(phase, parts, figures)
         before = self.seen
         self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
@@ -195,7 +217,7 @@ class Trainer:
     def _run_phase(self, phase: Phase, parts: Sequence[Step], figures: Figures) -> None:
         optimiser = self._optimiser(phase)
         named = self._named(phase)
-        with _only(self.networks, phase.trains):
+        with _Learning(self.networks, phase.trains):
             for part in parts:
                 with self._fabric.autocast():
                     terms = phase.loss(part)
@@ -241,11 +263,14 @@ class Trainer:
             found.append(Step(self.networks, part, self.seen, random))
         return found
 
-    def _all_end(self, asked: bool, reports: bool) -> bool:
-        """Whether the run is to end here; several processes settle that at reports, so that none waits for another."""
+    def _all_end(self, asked: bool, before: int) -> bool:
+        """Whether the run is to end with the step that began after `before` images.
+
+        Several processes settle that at reports, so that none waits for another, or as seldom where there are none.
+        """
         if self._fabric.world_size == 1:
             return asked
-        return reports and any(processes.gathered(self._fabric, asked))
+        return due(before, self.seen, self._plan.report or ASKED) and any(processes.gathered(self._fabric, asked))
 
     def _check(self, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
@@ -279,7 +304,7 @@ def _states(networks: Mapping[str, nn.Module]) -> dict[str, Tensors]:
     return {name: network.state_dict() for name, network in networks.items()}
 
 
-class _only:
+class _Learning:
     """Within the block only these networks learn; gradients still flow through the others."""
 
     def __init__(self, networks: Mapping[str, nn.Module], trained: Sequence[str]) -> None:

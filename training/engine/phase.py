@@ -68,8 +68,8 @@ class Phase:
     optimiser: Optimiser | None = None
     shares: str = ""
     """The phase whose optimiser is used, if it has none of its own."""
-    every: int = 1
-    """Steps."""
+    every: int | Callable[[int], bool] = 1
+    """Its turn comes with every so many-th step; or with each whose number, from 0 on, is answered with yes."""
     schedule: Schedule = constant
     clip: float = 0.0
     """The most that the norm of all gradients may be; 0: anything."""
@@ -77,6 +77,10 @@ class Phase:
     """Called after each of its steps, e.g. to clamp a parameter."""
     renewed_at: tuple[int, ...] = ()
     """Images after which the optimiser forgets its moments: once, with the step that reaches or passes them."""
+
+    def due(self, step: int) -> bool:
+        """Whether its turn comes with the step of this number."""
+        return self.every(step) if callable(self.every) else step % self.every == 0
 
 
 def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 0.0) -> Optimiser:

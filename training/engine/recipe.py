@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from torch import nn
 
 from export.contract import Contract
 from export.precision import Stored
+from training.data.pack import Pack
 from training.engine.checkpoint import Tensors
 from training.engine.errors import RecipeError
 from training.engine.health import Symptom
@@ -25,6 +27,20 @@ from training.engine.randomness import Random
 
 RECIPES = "training.recipes"
 _ONE_OR_MORE = frozenset({"images", "batch", "parts", "half_life", "measured"})
+ORIGINS = ("sources", "teachers")
+"""Settings that tell what a run learns from: they follow from its data, and from the run that it begins from."""
+
+
+def _power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise ValueError(f"{number} is no power of two")
+    return number
+
+
+Positive = Annotated[int, Field(ge=1)]
+"""A setting that cannot be none."""
+Side = Annotated[int, Field(ge=8), AfterValidator(_power_of_two)]
+"""Pixels of a picture that is made by doubling 4 x 4."""
 
 Row = Mapping[str, Any]
 """One example: arrays, tensors and numbers by name."""
@@ -61,13 +77,23 @@ class Plan:
     """Pictures that a measure looks at."""
     keep: int = 0
     """Between two checkpoints that are kept beside the newest one."""
+    sources: tuple[str, ...] = ()
+    """Data sets and their terms, those behind the first weights too."""
+    teachers: tuple[str, ...] = ()
+    """Networks in the loss, with their digests; as of the data sets, those of the first weights too."""
 
     def __post_init__(self) -> None:
         """RecipeError for a number that cannot be, whatever a recipe has made of the field."""
         for each in fields(Plan):
+            if each.name in ORIGINS:
+                continue
             value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
             if value < least:
                 raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RecipeError(f"{each.name}: must be a finite number, not {value}")
 
 
 class Recipe(ABC):
@@ -80,6 +106,8 @@ class Recipe(ABC):
     """Networks that do not begin from those of another run, e.g. the classes of other people."""
     float16: ClassVar[bool] = False
     """Whether the export stores weights in half precision, unless another one is asked for."""
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Settings of its own that change nothing of what is learnt; they may differ from one export to the next."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     """What tells that a run is sick, beside figures that are not finite."""
 
@@ -91,15 +119,35 @@ class Recipe(ABC):
 
         E.g. how many people there are. A run keeps them. Raises the errors of training.data.
         """
-        return self
+        found = {"sources": self.sources(data), "teachers": self.teachers(data)}
+        known = {name: tuple(dict.fromkeys([*parent.get(name, ()), *found[name]])) for name in ORIGINS}
+        return type(self)(replace(self.config, **known))
+
+    def sources(self, data: Path) -> Sequence[str]:
+        """The data sets that it learns from, with their terms, as far as the data tell; by default those of a pack."""
+        return Pack(data).present("source")
+
+    def teachers(self, data: Path) -> Sequence[str]:
+        """The networks whose answers are in the data and in its loss."""
+        return ()
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
-        """Settings, and the networks' states by name, of a checkpoint of the system's authors.
+        """Settings, and the networks' states by name, of a checkpoint of the system's authors or of a published model.
 
+        Of the model it is the state that `exported` has. Where either comes from is seen to by who calls.
         RecipeError if the recipe knows none; CheckpointError if this is none.
         """
         raise RecipeError(f"{source}: the recipe knows no checkpoints but its own")
+
+    @classmethod
+    def translated(cls, configuration: Mapping[str, Any], source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Settings that a configuration stands for, and the keys that say nothing here.
+
+        The recipe's own settings by their names, unless the system's authors had a form of theirs. RecipeError names a
+        key that is unknown, or whose value this system cannot have.
+        """
+        return dict(configuration), ()
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -135,7 +183,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        """What the exported graph promises."""
+        """What the exported graph promises; its data sets, their terms and its teachers are added to that."""
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
         """The contract with what has to be measured on data first, e.g. an encoder's thresholds."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -19,16 +20,22 @@ from export.parity import ParityError
 from export.precision import STORED, Stored, rounded
 from export.repository import publish, vacant
 from export.to_onnx import ExportError, export_model
+from training.data import terms
 from training.engine import checkpoint, foreign, processes
 from training.engine.average import parameters
 from training.engine.batches import Places, loaded
-from training.engine.errors import DeviceError, RunError
+from training.engine.checkpoint import Tensors
+from training.engine.errors import DeviceError, RecipeError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
-from training.engine.recipe import Recipe, configured, find
+from training.engine.recipe import ORIGINS, Recipe, configured, find
 from training.engine.run import Run
 
 GRAPH = "model.onnx"
+TEACHERS = "; "
+"""Between two of them in a contract."""
+Origins = Mapping[str, tuple[str, ...]]
+"""Some of the settings that training.engine.recipe.ORIGINS names."""
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -37,11 +44,12 @@ class Session:
     """One process of a training, of as many as torchrun has started."""
 
     def __init__(
-        self, name: str, settings: Mapping[str, str], folder: Path, *, device: str = "auto", precision: str = "32-true"
+        self, name: str, settings: Mapping[str, Any], folder: Path, *, device: str = "auto", precision: str = "32-true"
     ) -> None:
         """Raises RecipeError and DeviceError."""
         _check(device, precision)
         self._name = name
+        self._precision = precision
         self._recipe = configured(find(name), settings)
         self._run = Run(folder)
         here, everywhere = (int(os.environ.get(key, "1")) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
@@ -53,6 +61,13 @@ class Session:
             precision=precision,  # type: ignore[arg-type]
         )
         self._fabric.launch()
+
+    @property
+    def advice(self) -> str:
+        """What speaks against a training like this, in words; empty if nothing does."""
+        if self._precision == "bf16-mixed" and self._fabric.device.type == "cpu" and not computes_in_bfloat16():
+            return "this CPU has no instructions for bfloat16: bf16-mixed is 5 to 70 times slower here than 32-true"
+        return ""
 
     @property
     def first(self) -> bool:
@@ -91,6 +106,11 @@ class Session:
         self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether oneDNN has kernels for it on this CPU; where it has none, PyTorch's plain loops compute."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _check(device: str, precision: str) -> None:
     _known("device", device, DEVICES)
     _known("precision", precision, PRECISIONS)
@@ -103,18 +123,30 @@ def _known(what: str, value: str, known: Sequence[str]) -> None:
         raise DeviceError(f"there is no {what} {value!r}; there are {', '.join(known)}")
 
 
-def import_run(name: str, file: Path, folder: Path) -> str:
-    """Begin a run with a checkpoint of the system's authors, to export it or to begin others from it; in words.
+def translate(name: str, file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings that a configuration in YAML stands for, and its keys that say nothing here. RecipeError."""
+    return find(name).translated(foreign.configuration(file), str(file))
 
-    Raises RecipeError, CheckpointError, RunError.
+
+def import_run(name: str, files: Sequence[Path], folder: Path) -> str:
+    """Begin a run with checkpoints of the system's authors, or with a published model (.onnx), in words.
+
+    To export it or to begin others from it. What several of them say of the settings, the first one does; the run has
+    learnt from what any of them has. Raises RecipeError, CheckpointError, RunError.
     """
     kind, run = find(name), Run(folder)
-    settings, states = kind.imported(foreign.load(file), str(file))
+    settings, states, origins = dict[str, Any](), dict[str, Tensors](), list[Origins]()
+    for file in files:
+        tensors, learnt = _read(file)
+        more, found = kind.imported(tensors, str(file))
+        settings, states = more | settings, states | found
+        origins.append(learnt)
     if run.exists:
         raise RunError(f"{folder} is a run already")
-    recipe = configured(kind, settings)
+    known = {name: tuple(each for learnt in origins for each in learnt.get(name, ())) for name in ORIGINS}
+    recipe = configured(kind, settings | known)
     networks = recipe.networks()
-    checkpoint.restore({key: networks[key] for key in states}, states, str(file))
+    checkpoint.restore({key: networks[key] for key in states}, states, ", ".join(map(str, files)))
     whole = {key: network.state_dict() for key, network in networks.items()}
     averages = {key: copy.deepcopy(whole[key]) for key in recipe.averaged}
     run.begin(name, recipe)
@@ -123,11 +155,27 @@ def import_run(name: str, file: Path, folder: Path) -> str:
     return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
 
 
-def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str | None = None) -> str:
+def _read(file: Path) -> tuple[Tensors, Origins]:
+    """The tensors of a checkpoint or of a published model, and what they were learnt from."""
+    if file.suffix != Path(GRAPH).suffix:
+        return foreign.load(file), {"sources": (terms.foreign(str(file)),)}
+    tensors, contract = foreign.published(file)
+    teachers = contract.provenance.get("teachers", "")
+    return tensors, {"sources": contract.data, "teachers": tuple(filter(None, teachers.split(TEACHERS)))}
+
+
+def publish_run(
+    folder: Path,
+    to: Path,
+    data: Path | None = None,
+    precision: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> str:
     """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
 
     `data`: what the contract's figures, such as thresholds, are measured on, and how far shortened weights deviate.
     `precision`: that of an encoder's weights in the file, one of export.precision.STORED; by default the recipe's.
+    `settings`: other ones than the run's, of those that change nothing of what was learnt.
 
     Raises RunError, CheckpointError, RecipeError, DeviceError, ContractError and RepositoryError.
     """
@@ -137,7 +185,8 @@ def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str
     vacant(root, model, version)
     run = Run(folder)
     facts = run.facts()
-    recipe = configured(find(facts["recipe"]), facts["settings"])
+    kind = find(facts["recipe"])
+    recipe = configured(kind, facts["settings"] | _chosen(kind, settings or {}))
     stored = _stored(recipe, precision, data)
     state = run.state(facts["recipe"])
     if state is None:
@@ -149,7 +198,7 @@ def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str
     provenance = {"recipe": recipe_file, "images": str(progress["images"]), "precision": stored}
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         path = Path(scratch) / GRAPH
-        network, contract = recipe.exported(averages), recipe.contract(provenance)
+        network, contract = recipe.exported(averages), _contract(recipe, provenance)
         try:
             if data is not None:
                 contract = _measured(recipe, contract, network, stored, data)
@@ -158,6 +207,20 @@ def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str
             raise RunError(f"{folder} cannot be exported: {error}") from error
         publish(root, model, version, {GRAPH: path})
     return f"{model}/{version}: deviations {dict(written.parity)}"
+
+
+def _contract(recipe: Recipe, provenance: Mapping[str, str]) -> Contract:
+    """The recipe's, with what its data sets and its teachers mean for whoever uses the model."""
+    taught = {"teachers": TEACHERS.join(recipe.config.teachers)} if recipe.config.teachers else {}
+    return replace(recipe.contract({**provenance, **taught}), **terms.terms(recipe.config.sources))
+
+
+def _chosen(kind: type[Recipe], settings: Mapping[str, str]) -> Mapping[str, str]:
+    """They, if an export may choose them."""
+    for name in settings.keys() - kind.free:
+        known = ", ".join(sorted(kind.free)) or "none of this recipe"
+        raise RecipeError(f"{name}: no setting that an export may choose; there are {known}")
+    return settings
 
 
 def _stored(recipe: Recipe, precision: str | None, data: Path | None) -> Stored:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.engine.health import Symptom
+from training.engine.phase import Step
 
-REAL_SIGN = "real_sign"
+REAL_SIGN, MADE_SIGN, TOLD_APART = "real_sign", "made_sign", "told_apart"
 SPREAD = "spread"
 EPSILON = 1e-6
 """Beside deviations of pictures in -1..1, so that none is as much as none."""
@@ -30,13 +31,28 @@ def by_heart(figure: str = REAL_SIGN, who: str = "The discriminator") -> Symptom
     )
 
 
-COLLAPSE = Symptom(
-    figure=SPREAD,
-    below=0.1,  # of DCGAN's first thousands of faces, which are fog, it is a quarter
-    says="Whatever the numbers, nearly the same picture is made of them",
-    try_="Lower rates, a larger batch or a stronger penalty, from a checkpoint that was kept before",
-)
-SYMPTOMS = (by_heart(), COLLAPSE)
+def always_wins(figure: str = TOLD_APART, who: str = "The discriminator") -> Symptom:
+    """Of a discriminator, whose `told_apart` is logged as `figure`."""
+    return Symptom(
+        figure=figure,
+        above=0.95,
+        says=f"{who} tells nearly every real picture from nearly every made one, which teaches its generator little",
+        try_="A lower rate for it, a stronger penalty, or more augmentation of what it sees",
+    )
+
+
+def collapse(figure: str = SPREAD, of: str = "the numbers") -> Symptom:
+    """Of a generator, the spread of whose pictures is logged as `figure`."""
+    return Symptom(
+        figure=figure,
+        below=0.1,  # of DCGAN's first thousands of faces, which are fog, it is a quarter
+        says=f"Whatever {of}, nearly the same picture is made of them",
+        try_="Lower rates, a larger batch or a stronger penalty, from a checkpoint that was kept before",
+    )
+
+
+COLLAPSE = collapse()
+SYMPTOMS = (by_heart(), always_wins(), COLLAPSE)
 """Of one discriminator and a generator that makes pictures of numbers."""
 
 
@@ -92,6 +108,40 @@ def relativistic(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def real_sign(logits: Tensor) -> Tensor:
     """Mean sign of the logits of real pictures, -1..1: near 1 where a discriminator overfits (Karras et al. 2020)."""
     return torch.sign(logits.detach().float()).mean()
+
+
+def note_signs(step: Step, real: Tensor, made: Tensor, of: str = "") -> None:
+    """Note what a discriminator's logits say, less the logit that says nothing: 0, or the middle of least squares.
+
+    `real_sign` and `made_sign`, -1..1, and `told_apart`, how far both are right: 1 where no picture is mistaken, 0
+    where one of both signs is a guess. `of` is put behind their names.
+    """
+    right, wrong = real_sign(real), real_sign(made)
+    for name, value in ((REAL_SIGN, right), (MADE_SIGN, wrong), (TOLD_APART, torch.minimum(right, -wrong))):
+        step.note(name + of, value)
+
+
+class Wandering:
+    """The spread of made pictures where a batch is too small to have one: over about the last hundred steps.
+
+    How far pictures are from the running mean of those before them. What is kept of them is small, and belongs to no
+    checkpoint: a run that goes on begins to look anew.
+    """
+
+    SIDE, KEEP = 8, 0.99
+
+    def __init__(self) -> None:
+        self._means: tuple[Tensor, Tensor] | None = None
+
+    def spread(self, made: Tensor, real: Tensor) -> Tensor:
+        """Of made pictures as a share of that of real ones, both [B, C, H, W]; 1 of the first ones."""
+        small = [functional.adaptive_avg_pool2d(each.detach().float(), self.SIDE) for each in (made, real)]
+        now = [each.mean(0) for each in small]
+        means = now if self._means is None else self._means
+        away = [(each - mean).abs().mean() + EPSILON for each, mean in zip(small, means, strict=True)]
+        made_mean, real_mean = (mean.lerp(each, 1 - self.KEEP) for mean, each in zip(means, now, strict=True))
+        self._means = made_mean, real_mean
+        return away[0] / away[1]
 
 
 def spread(made: Tensor, real: Tensor) -> Tensor:

@@ -38,12 +38,12 @@ from training.data.painter import STYLE_SIZE, STYLES
 from training.data.painter import paint as painted
 from training.data.pairs import SIDE, exaggerated
 from training.data.portraits import MIRROR, Portraits
-from training.engine.stage import Batch, Stage, train
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.judge import Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 from training.metrics.warp import explained, folded
 from training.networks.caricature import Caricaturist, WarpHead, eased, from_state, picture
+from training.stage import Batch, Stage, train
 
 WARP = Stage(name="warp", images=132_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)
 PAINT = Stage(name="paint", images=33_000, batch=3, rate=1.2e-3, half_life=1_500, every=3_000)

@@ -29,8 +29,8 @@ from training.data.views import Views
 from training.engine import recipe as engine
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SPREAD, SYMPTOMS, real_sign, spread
+from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
+from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture, pixels
 
@@ -44,11 +44,10 @@ class Config(Plan):
     images: int = 1_000_000
     batch: int = 32
     half_life: int = 2_000
-    size: int = 32
-    """A power of two, 8 or more."""
-    width: int = 64
+    size: Side = 32
+    width: Positive = 64
     """Channels at half of the size, doubled with every halving."""
-    z: int = 100
+    z: Positive = 100
     rate: float = 2e-4
 
 
@@ -126,10 +125,10 @@ class Recipe(engine.Recipe):
             fakes = step.networks["generator"](self._z(step))
         judge = step.networks["discriminator"]
         pictures = picture(step.batch["image"])
-        real = judge(pictures)
-        step.note(REAL_SIGN, real_sign(real))
+        real, made = judge(pictures), judge(fakes)
+        note_signs(step, real, made)
         step.note(SPREAD, spread(fakes, pictures))
-        return {"adversarial": NON_SATURATING.discriminator(real, judge(fakes))}
+        return {"adversarial": NON_SATURATING.discriminator(real, made)}
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:
         """Its pictures shall be taken for real ones."""

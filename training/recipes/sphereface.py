@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from export.alignment import SPHEREFACE
 from export.contract import Contract
@@ -45,6 +46,7 @@ from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine, steps_down
 from training.engine.errors import CheckpointError
+from training.engine.health import Symptom
 from training.engine.phase import Batch, Networks, Phase, Step, adamw, sgd
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Sheet, Stream
@@ -62,9 +64,15 @@ from training.networks.sphereface import EMBEDDING, Encoder, SphereFace, form, p
 
 DROPS = (16 / 28, 24 / 28)
 """Shares of the images after which the rate falls tenfold, with SGD: 16,000 and 24,000 steps of 28,000."""
-RESEARCH = "research"
-"""A source whose terms have this word makes weights that are for research only."""
-FOREIGN = "its authors' terms, and those of the research data they used"
+
+ALIKE = "alike"
+COLLAPSE = Symptom(
+    figure=ALIKE,
+    above=0.98,
+    reports=10,  # embeddings of first weights are alike, too
+    says="Nearly the same embedding comes of every face",
+    try_="A lower rate, a longer warm-up, or more weight of the names beside the teacher",
+)
 
 Depth = Annotated[Literal[4, 10, 20, 36, 64], BeforeValidator(int)]
 
@@ -102,13 +110,9 @@ class Config(Plan):
     mirrored: bool = True
     """The last six as in training.data.identities.Views."""
     classes: int = 0
-    """People; follows from the data, as the next three do."""
+    """People; follows from the data, as the next one does."""
     teacher: int = 0
     """Numbers of the teacher's descriptor."""
-    sources: tuple[str, ...] = ()
-    """Data sets and their terms."""
-    teachers: tuple[str, ...] = ()
-    """Recognisers in the loss, with their digests; as of the data sets, those of the first weights too."""
 
 
 class Recipe(engine.Recipe):
@@ -118,24 +122,33 @@ class Recipe(engine.Recipe):
     averaged = ("encoder",)
     anew = ("people", "margin", "teacher")
     float16 = True
+    symptoms = (COLLAPSE,)
     config: Config
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         faces = self._identities(data)
-        sources = dict.fromkeys([*parent.get("sources", ()), *faces.sources])
-        teachers = dict.fromkeys([*parent.get("teachers", ()), *faces.teachers])
-        known = {"sources": tuple(sources), "teachers": tuple(teachers)}
-        return type(self)(replace(self.config, classes=len(faces.people), teacher=faces.descriptor, **known))
+        config = super().fitted(data, parent).config
+        return type(self)(replace(config, classes=len(faces.people), teacher=faces.descriptor))
+
+    def sources(self, data: Path) -> Sequence[str]:
+        return self._identities(data).sources
+
+    def teachers(self, data: Path) -> Sequence[str]:
+        return self._identities(data).teachers
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
-        """sphere20a of 2017 and its siblings: `conv1_1.weight` ... `fc5.bias` and, with its classes, `fc6.weight`."""
+        """sphere20a of 2017 and its siblings: `conv1_1.weight` ... `fc5.bias` and, with its classes, `fc6.weight`.
+
+        In a published encoder all but the classes, with `network.` before each name.
+        """
+        state = {key.removeprefix("network."): value for key, value in state.items()}
         encoder = {key: value for key, value in state.items() if not key.startswith("fc6.")}
         try:
             depth, width = form(encoder)
         except ValueError as error:
             raise CheckpointError(f"{source}: {error}") from None
-        settings = {"depth": depth, "width": width, "sources": (f"{Path(source).name} ({FOREIGN})",)}
+        settings = {"depth": depth, "width": width}
         states = {"encoder": encoder}
         if "fc6.weight" in state:
             states["people"] = {"weight": state["fc6.weight"]}
@@ -181,6 +194,7 @@ class Recipe(engine.Recipe):
         knobs, networks = self.config, step.networks
         faces = pixels_to_faces(step.batch["image"]).contiguous(memory_format=torch.channels_last)
         features, terms = networks["encoder"](faces).float(), dict[str, Tensor]()
+        step.note(ALIKE, alike(features))
         with torch.autocast(features.device.type, enabled=False):
             if knobs.classes:
                 terms["identity"] = knobs.identity * self.margin(step, features)
@@ -232,10 +246,6 @@ class Recipe(engine.Recipe):
         return Encoder(networks["encoder"])
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        sources = self.config.sources
-        names = [source.partition(" (")[0] for source in sources if RESEARCH in source]
-        taught = {"teachers": "; ".join(self.config.teachers)} if self.config.teachers else {}
-        notice = f"Research only: trained on {', '.join(names)}, non-commercial research" if names else ""
         return Contract(
             role="encoder",
             template=SPHEREFACE,
@@ -243,11 +253,8 @@ class Recipe(engine.Recipe):
             styles={},
             output="embedding",
             output_shape=(EMBEDDING,),
-            notice=notice,
-            licence="Research only, as the training data" if names else "",
-            data=sources,
             description="Who a face is, as 512 numbers of unit length; cosines compare photos and drawings",
-            provenance={**provenance, **taught},
+            provenance=dict(provenance),
         )
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
@@ -257,6 +264,13 @@ class Recipe(engine.Recipe):
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """On the people set aside."""
         return agreement(_embed(network), _embed(short), _aside(data), stored)
+
+
+def alike(features: Tensor) -> Tensor:
+    """The mean cosine between two rows of features [B, D], float32; 0 of one row."""
+    count = len(features)
+    together = functional.normalize(features.detach()).sum(0).square().sum()
+    return (together - count) / max(count * (count - 1), 1)
 
 
 def _held(data: Path) -> Faces | None:

@@ -29,10 +29,11 @@ from training.data.pack import Pack
 from training.data.streams import Shuffled
 from training.data.views import Views
 from training.engine import recipe as engine
+from training.engine.errors import RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import NON_SATURATING, REAL_SIGN, SPREAD, SYMPTOMS, real_sign, spread
+from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
+from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
 from training.metrics.monitor import Sample, distances_in_loop
@@ -49,19 +50,24 @@ class Config(Plan):
     images: int = 1_000_000
     batch: int = 64
     half_life: int = 10_000
-    size: int = 64
-    base: int = 4096
-    most: int = 256
+    size: Side = 64
+    base: Positive = 4096
+    most: Positive = 256
     """Channels are base / resolution, and not more than these."""
-    mapping: int = 2
+    mapping: Positive = 2
     rate: float = 2.5e-3
     gamma: float = 0.013
-    penalty_every: int = 16
+    penalty_every: Positive = 16
     path: float = 2.0
-    path_every: int = 4
+    path_every: Positive = 4
     mixing: float = 0.9
     augmentation: float = 0.8
     truncation: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base < self.size:
+            raise RecipeError(f"base: must be {self.size} or more, as `size` is, not {self.base}")
 
 
 class Recipe(engine.Recipe):
@@ -124,10 +130,10 @@ class Recipe(engine.Recipe):
         """Real from made, both augmented."""
         fakes = step.once("fakes", lambda: self._made(step, self._styles(step))).detach()
         pictures = picture(step.batch["image"])
-        real = self._judged(step, pictures)
-        step.note(REAL_SIGN, real_sign(real))
+        real, made = self._judged(step, pictures), self._judged(step, fakes)
+        note_signs(step, real, made)
         step.note(SPREAD, spread(fakes, pictures))
-        return {"adversarial": NON_SATURATING.discriminator(real, self._judged(step, fakes))}
+        return {"adversarial": NON_SATURATING.discriminator(real, made)}
 
     def gradient_penalty(self, step: Step) -> Named[str, Tensor]:
         """Flat where real pictures are; the augmentation is between them and the network."""

@@ -19,9 +19,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,8 +37,18 @@ from training.engine import recipe as engine
 from training.engine.clock import linear_decay
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
-from training.losses.adversarial import REAL_SIGN, by_heart, least_squares, real_sign
+from training.engine.recipe import Plan, Positive, Sheet, Stream
+from training.losses.adversarial import (
+    REAL_SIGN,
+    SPREAD,
+    TOLD_APART,
+    Wandering,
+    always_wins,
+    by_heart,
+    collapse,
+    least_squares,
+    note_signs,
+)
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.normalisation import clamp_shares
 from training.networks.pixels import PixelTranslator, picture, pixels
@@ -45,7 +57,11 @@ from training.networks.ugatit import Generator, discriminator
 DOMAINS = ("photo", "drawing")
 GENERATORS = ("photo_to_drawing", "drawing_to_photo")
 DISCRIMINATORS = tuple(f"{domain}_discriminator" for domain in DOMAINS)
+LEAST = 96
+"""Pixels of a side: of fewer the global discriminator has no patch."""
 OBJECTIVE = least_squares()
+MIDDLE = 0.5
+"""Between what it wants of made and of real pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +71,10 @@ class Config(Plan):
     images: int = 1_000_000
     batch: int = 1
     half_life: int = 5_000
-    size: int = 256
-    width: int = 64
-    discriminator_width: int = 64
-    blocks: int = 4
+    size: Annotated[int, Field(ge=LEAST, multiple_of=4)] = 256
+    width: Positive = 64
+    discriminator_width: Positive = 64
+    blocks: Annotated[int, Field(ge=0)] = 4
     rate: float = 1e-4
     decay: float = 1e-4
     adversarial: float = 1.0
@@ -73,9 +89,19 @@ class Recipe(engine.Recipe):
     Config = Config
     averaged = ("photo_to_drawing",)
     symptoms = tuple(
-        by_heart(f"{REAL_SIGN}_{domain}", f"The discriminator of the domain {domain}") for domain in DOMAINS
+        symptom
+        for source, target in (DOMAINS, DOMAINS[::-1])
+        for symptom in (
+            by_heart(f"{REAL_SIGN}_{target}", f"The discriminator of the domain {target}"),
+            always_wins(f"{TOLD_APART}_{target}", f"The discriminator of the domain {target}"),
+            collapse(f"{SPREAD}_{target}", f"the {source}s"),
+        )
     )
     config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._wandering = {domain: Wandering() for domain in DOMAINS}
 
     def networks(self) -> dict[str, nn.Module]:
         knobs = self.config
@@ -116,7 +142,8 @@ class Recipe(engine.Recipe):
                 # The paper's squares are not halved.
                 loss = 2 * OBJECTIVE.discriminator(logits, fake[name])
                 terms[f"{name}_{target}"] = self.config.adversarial * loss
-            step.note(f"{REAL_SIGN}_{target}", real_sign(real["global_patch"] - 0.5))
+            note_signs(step, real["global_patch"] - MIDDLE, fake["global_patch"] - MIDDLE, f"_{target}")
+            step.note(f"{SPREAD}_{target}", self._wandering[target].spread(made, _pictures(step, target)))
         return terms
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:
@@ -139,6 +166,9 @@ class Recipe(engine.Recipe):
         pack = Pack(data)
         views = {domain: Views(pack.where("domain", domain), self.config.size) for domain in (PHOTO, DRAWING)}
         return Unpaired(**views)
+
+    def sources(self, data: Path) -> Sequence[str]:
+        return Pack(data).where("domain", *DOMAINS).present("source")
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         photos = examples["photo_image"]

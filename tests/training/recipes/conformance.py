@@ -13,7 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from export.contract import Contract
 from export.parity import open_session
+from tests.training.recipes.conftest import SOURCE
+from training.data.pack import Example, Pack, write
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random, Rows
 from training.engine.recipe import Recipe, configured, find
@@ -114,6 +117,33 @@ class Conformance:
             for port in session.get_inputs()
         }
         assert session.run(None, feed)[0].dtype == np.uint8
+
+    def test_the_terms_of_its_data_go_with_the_model(self, run: Path, pack: Path, tmp_path: Path) -> None:
+        """The contract names the data set and that it is for research only; so does that of a run begun from it."""
+        bare = tmp_path / "bare.pack"
+        whole = Pack(pack)
+        names = whole.names["domain"]
+        domains = [names[code] for code in whole.columns["domain"]]
+        write(bare, [Example(whole.image(row), {"domain": domain}) for row, domain in enumerate(domains)])
+        settings = {**self.settings, "images": self.settings["batch"]}
+        assert Session(self.name, settings, tmp_path / "child", device="cpu").train(bare, begin_from=run)
+        for number, each in enumerate((run, tmp_path / "child"), 1):
+            to = tmp_path / "models" / self.name / str(number)
+            publish_run(each, to)
+            graph = open_session((to / "model.onnx").read_bytes())
+            contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
+            assert contract.data == (SOURCE,) and contract.notice.startswith("Research only: trained on disks")
+            assert contract.licence.startswith("Research only")
+
+    def test_a_run_from_before_terms_were_kept_goes_on(self, run: Path, pack: Path, tmp_path: Path) -> None:
+        """What follows from the data is no other setting, and is kept from then on."""
+        shutil.copytree(run, tmp_path / "old")
+        path = tmp_path / "old" / FACTS
+        facts = json.loads(path.read_text())
+        del facts["settings"]["sources"]
+        path.write_text(json.dumps(facts))
+        assert Session(self.name, self.settings, tmp_path / "old", device="cpu").train(pack)
+        assert Run(tmp_path / "old").facts()["settings"]["sources"] == [SOURCE]
 
     def test_it_measures_itself(self, run: Path, pack: Path, tmp_path: Path) -> None:
         """By its distance from the data when it is asked to, and learns as if it had not been."""

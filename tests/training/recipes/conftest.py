@@ -8,6 +8,8 @@ import pytest
 from training.data.pack import Example, write
 from training.engine.session import Session
 
+SOURCE = "disks (Toys, non-commercial research)"
+
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -18,7 +20,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def disk(domain: str, radius: int) -> Example:
         image = np.full((64, 64, 3), 128, np.uint8)
         image[(x - 32) ** 2 + (y - 32) ** 2 < radius**2] = (200, 60, 60) if domain == "photo" else (60, 60, 200)
-        return Example(image, {"domain": domain})
+        return Example(image, {"domain": domain, "source": SOURCE})
 
     write(path, [disk(domain, radius) for domain in ("photo", "drawing") for radius in range(12, 28, 2)])
     return path

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -24,7 +25,7 @@ from training.engine.run import Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
 from training.networks.sphereface import Encoder, SphereFace
-from training.recipes.sphereface import Config, Recipe
+from training.recipes.sphereface import Config, Recipe, alike
 
 ASSETS = Path(__file__).parents[2] / "assets"
 TOY = {"images": "96", "batch": "16", "depth": "4", "width": "4", "warm_up": "16", "measure": "0", "half_life": "64"}
@@ -150,6 +151,14 @@ def test_settings_that_there_are_not_are_refused() -> None:
         Session("sphereface", {"degrees": "40"}, Path("nowhere"), device="cpu")
 
 
+def test_embeddings_that_are_all_alike_are_told(pack: Path, tmp_path: Path) -> None:
+    """Every report has the mean cosine of two rows: 1 of one row many times, 0 of what is at right angles."""
+    assert alike(torch.ones(4, 3)).item() == pytest.approx(1) and alike(torch.eye(3)).abs() < 1e-6
+    session(tmp_path, images=16).train(pack)
+    (line,) = figures(tmp_path)
+    assert Recipe.symptoms[0].shows({**line, "alike": 0.999}) and -1 <= line["alike"] <= 1
+
+
 def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
     """The classes would be others; the message says how many."""
     session(tmp_path / "run", images=16).train(pack)
@@ -171,7 +180,7 @@ def official(classes: int = 5, depth: int = 20) -> dict[str, torch.Tensor]:
 def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> None:
     """Every tensor under its own name, from today's and from 2017's format of torch.save."""
     torch.save(official(), tmp_path / "sphere20a_20171020.pth", _use_new_zipfile_serialization=zipped)
-    told = import_run("sphereface", tmp_path / "sphere20a_20171020.pth", tmp_path / "run")
+    told = import_run("sphereface", [tmp_path / "sphere20a_20171020.pth"], tmp_path / "run")
     assert "encoder of" in told
     tensors, facts = Run(tmp_path / "run").state("sphereface")
     back = {key.removeprefix("networks/encoder/"): value for key, value in tensors.items() if "/encoder/" in key}
@@ -184,7 +193,7 @@ def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> 
 def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> None:
     """Its embeddings are the network's own, and its contract says where it comes from."""
     torch.save(official(classes=227, depth=4), tmp_path / "caricatures.pth")
-    import_run("sphereface", tmp_path / "caricatures.pth", tmp_path / "run")
+    import_run("sphereface", [tmp_path / "caricatures.pth"], tmp_path / "run")
     publish_run(tmp_path / "run", tmp_path / "models" / "verifier" / "1")
     graph = open_session((tmp_path / "models" / "verifier" / "1" / "model.onnx").read_bytes())
     network = SphereFace(4, 4)
@@ -214,7 +223,7 @@ def test_who_taught_is_said_of_all_that_comes_of_it(pack: Path, tmp_path: Path) 
 def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) -> None:
     """Frozen stages keep the weights that they began with, the rest learns, and the classes are new."""
     torch.save(official(), tmp_path / "official.pth")
-    import_run("sphereface", tmp_path / "official.pth", tmp_path / "begun")
+    import_run("sphereface", [tmp_path / "official.pth"], tmp_path / "begun")
     tuned = session(tmp_path / "tuned", images=32, depth=20, frozen=3)
     assert tuned.train(pack, begin_from=tmp_path / "begun")
     tensors, _ = Run(tmp_path / "tuned").state("sphereface")
@@ -225,6 +234,38 @@ def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) ->
     assert tensors["networks/people/weight"].shape == (512, 6)
     # Whatever the first weights were made of is said of the later ones too.
     assert any("official.pth" in source for source in Run(tmp_path / "tuned").facts()["settings"]["sources"])
+
+
+def test_a_published_model_is_gone_on_with(pack: Path, tmp_path: Path) -> None:
+    """Its weights, rounded as they were stored; what it learnt from, and who taught, is said of what comes of it."""
+    session(tmp_path / "taught", images=16).train(pack)
+    publish_run(tmp_path / "taught", tmp_path / "models" / "first" / "1")
+    file = tmp_path / "models" / "first" / "1" / "model.onnx"
+    import_run("sphereface", [file], tmp_path / "imported")
+    taught, imported = (Run(tmp_path / each).state("sphereface")[0] for each in ("taught", "imported"))
+    for kind in ("networks", "averages"):
+        name = f"{kind}/encoder/conv1_1.weight"
+        assert torch.equal(imported[name], taught["averages/encoder/conv1_1.weight"].half().float())
+    names = tmp_path / "names.pack"
+    write(names, [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))])
+    assert session(tmp_path / "on", images=16).train(names, begin_from=tmp_path / "imported")
+    was, goes_on = (Run(tmp_path / each).facts()["settings"] for each in ("taught", "on"))
+    assert (
+        was["sources"] and goes_on["sources"] == was["sources"] and goes_on["teachers"] == was["teachers"] == [TEACHER]
+    )
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
+    """Neither what is no such file, nor one without a contract; it is named."""
+    file = tmp_path / "other.onnx"
+    for content, complaint in (
+        (b"hello", "cannot be read as ONNX"),
+        (onnx.ModelProto().SerializeToString(), "no 'likeness"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=rf"other\.onnx.*{complaint}"):
+            import_run("sphereface", [file], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class Malice:
@@ -246,7 +287,7 @@ def test_a_pickle_with_code_is_refused(bare: bool, tmp_path: Path) -> None:
     else:
         torch.save({"fc6.weight": Malice(trace)}, file)
     with pytest.raises(CheckpointError, match=r"evil\.pth is refused: .*only tensors are read"):
-        import_run("sphereface", file, tmp_path / "run")
+        import_run("sphereface", [file], tmp_path / "run")
     assert not trace.exists() and not (tmp_path / "run").exists()
 
 
@@ -266,7 +307,7 @@ def test_a_file_of_another_network_is_refused_by_its_key(change, complaint: str,
     change(state)
     torch.save(state, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=complaint):
-        import_run("sphereface", tmp_path / "other.pth", tmp_path / "run")
+        import_run("sphereface", [tmp_path / "other.pth"], tmp_path / "run")
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -277,13 +318,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     for broken in (b"hello", b"", whole[: len(whole) // 2]):
         file.write_bytes(broken)
         with pytest.raises(CheckpointError, match=r"x\.pth"):
-            import_run("sphereface", file, tmp_path / "run")
+            import_run("sphereface", [file], tmp_path / "run")
     file.write_bytes(whole)
     with pytest.raises(RecipeError, match=r"x\.pth: the recipe knows no checkpoints but its own"):
-        import_run("ugatit", file, tmp_path / "run")
-    import_run("sphereface", file, tmp_path / "run")
+        import_run("ugatit", [file], tmp_path / "run")
+    import_run("sphereface", [file], tmp_path / "run")
     with pytest.raises(RunError, match="is a run already"):
-        import_run("sphereface", file, tmp_path / "run")
+        import_run("sphereface", [file], tmp_path / "run")
 
 
 # Export and service

@@ -40,3 +40,24 @@ def test_each_discriminator_is_watched(sick: str) -> None:
     figures = {name: value.item() for name, value in step.notes.items()}
     (told,) = [symptom for symptom in Recipe.symptoms if symptom.shows(figures)]
     assert sick in told.says
+
+
+def test_a_generator_that_draws_one_picture_is_told() -> None:
+    """With a batch of one too, whatever photos come; one that draws what it sees is not."""
+    judge = lambda pictures: {"global_patch": torch.full((1, 1, 2, 2), 0.5)}  # noqa: E731
+    networks = {f"{domain}_discriminator": judge for domain in DOMAINS}
+    networks |= {
+        "photo_to_drawing": lambda pictures: (torch.zeros_like(pictures), None),
+        "drawing_to_photo": lambda pictures: (pictures, None),
+    }
+    recipe, generator = Recipe(Config()), torch.Generator().manual_seed(0)
+    for number in range(3):
+        batch = {
+            f"{domain}_image": torch.randint(0, 256, (1, 8, 8, 3), generator=generator, dtype=torch.uint8)
+            for domain in DOMAINS
+        }
+        step = Step(networks, batch, number, Random(0, number, Rows(0, 1, 1)))
+        recipe.discriminator_loss(step)
+    figures = {name: value.item() for name, value in step.notes.items()}
+    (told,) = [symptom for symptom in Recipe.symptoms if symptom.shows(figures)]
+    assert told.figure == "spread_drawing" and figures["spread_photo"] > 0.5

@@ -1,8 +1,8 @@
 """One stage of training: an optimiser, a loss, a moving average and a checkpoint that resumes by the same command.
 
-The loop of before there were phases (loop.py), which have all that it has. It stays for the bundled translator: with
-another schedule, average and order of random numbers the figures on its card would be those of another model. What is
-new is made of phases.
+The loop of before there were phases (engine/loop.py), which have all that it has. It stays for the bundled translator:
+with another schedule, average and order of random numbers the figures on its card would be those of another model. What
+is new is made of phases.
 
 Everything is counted in images seen. The moving average of the weights (half-life in images, as in EDM2) is what is
 evaluated and exported.
