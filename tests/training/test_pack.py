@@ -43,6 +43,14 @@ def test_a_part_is_a_pack(tmp_path: Path) -> None:
     assert len(Pack(tmp_path / "x.pack").where("domain", "drawing", "photo").where("person", "p1")) == 3
 
 
+def test_a_part_has_the_names_of_its_rows(tmp_path: Path) -> None:
+    """Not all that the file knows; and none in a column that there is not."""
+    write(tmp_path / "x.pack", examples())
+    pack = Pack(tmp_path / "x.pack")
+    assert pack.present("domain") == ("drawing", "photo") and pack.present("source") == ()
+    assert pack.where("person", "p1").present("person") == ("p1",)
+
+
 def test_pictures_of_mixed_sizes_are_no_array(tmp_path: Path) -> None:
     """Which one differs is said; one by one they can be read."""
     write(tmp_path / "x.pack", [Example(np.zeros((4, 6, 3), np.uint8)), Example(np.zeros((4, 8, 3), np.uint8))])

@@ -73,17 +73,12 @@ class Identities:
     @property
     def teachers(self) -> tuple[str, ...]:
         """The networks whose descriptors are learnt, if the pack knows them."""
-        return self._names("teacher") if self.descriptor else ()
+        return self._pack.present("teacher") if self.descriptor else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The data sets and their terms, if the pack knows them."""
-        return self._names("source")
-
-    def _names(self, column: str) -> tuple[str, ...]:
-        """Those that any of the faces has."""
-        names = self._pack.names.get(column, ())
-        return tuple(names[code] for code in np.unique(self._pack.columns[column])) if names else ()
+        return self._pack.present("source")
 
     def row(self, index: int, random: np.random.Generator) -> Row:
         """`image` uint8 [112, 96, 3], `label`, and `descriptor` less the mean of all."""

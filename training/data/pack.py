@@ -99,6 +99,11 @@ class Pack:
         wanted = [self.names[column].index(name) for name in names if name in self.names.get(column, ())]
         return self._part(np.isin(self.columns[column], wanted) if wanted else np.zeros(len(self), bool), column, names)
 
+    def present(self, column: str) -> tuple[str, ...]:
+        """The names in a column that any of the examples has; none without the column."""
+        names = self.names.get(column, ())
+        return tuple(names[code] for code in np.unique(self.columns[column])) if names else ()
+
     def number(self, index: int) -> int:
         """Which picture of the file it is, from 0 on; the same in every part of the pack."""
         return int(self._rows[index])

@@ -41,6 +41,7 @@ from training.data.pack import Pack
 from training.data.pose import LIMIT
 from training.data.recognition import TEST, Faces
 from training.data.streams import Shuffled, Twinned
+from training.data.terms import foreign, terms
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine, steps_down
@@ -62,9 +63,6 @@ from training.networks.sphereface import EMBEDDING, Encoder, SphereFace, form, p
 
 DROPS = (16 / 28, 24 / 28)
 """Shares of the images after which the rate falls tenfold, with SGD: 16,000 and 24,000 steps of 28,000."""
-RESEARCH = "research"
-"""A source whose terms have this word makes weights that are for research only."""
-FOREIGN = "its authors' terms, and those of the research data they used"
 
 Depth = Annotated[Literal[4, 10, 20, 36, 64], BeforeValidator(int)]
 
@@ -135,7 +133,7 @@ class Recipe(engine.Recipe):
             depth, width = form(encoder)
         except ValueError as error:
             raise CheckpointError(f"{source}: {error}") from None
-        settings = {"depth": depth, "width": width, "sources": (f"{Path(source).name} ({FOREIGN})",)}
+        settings = {"depth": depth, "width": width, "sources": (foreign(source),)}
         states = {"encoder": encoder}
         if "fc6.weight" in state:
             states["people"] = {"weight": state["fc6.weight"]}
@@ -232,10 +230,7 @@ class Recipe(engine.Recipe):
         return Encoder(networks["encoder"])
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        sources = self.config.sources
-        names = [source.partition(" (")[0] for source in sources if RESEARCH in source]
         taught = {"teachers": "; ".join(self.config.teachers)} if self.config.teachers else {}
-        notice = f"Research only: trained on {', '.join(names)}, non-commercial research" if names else ""
         return Contract(
             role="encoder",
             template=SPHEREFACE,
@@ -243,11 +238,9 @@ class Recipe(engine.Recipe):
             styles={},
             output="embedding",
             output_shape=(EMBEDDING,),
-            notice=notice,
-            licence="Research only, as the training data" if names else "",
-            data=sources,
             description="Who a face is, as 512 numbers of unit length; cosines compare photos and drawings",
             provenance={**provenance, **taught},
+            **terms(self.config.sources),
         )
 
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:

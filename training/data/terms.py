@@ -1,0 +1,33 @@
+"""What the terms of data sets mean for what learnt from them. A source is a name and, in brackets, its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+RESEARCH = "research"
+"""A source whose terms have this word makes weights that are for research only."""
+
+
+class Terms(TypedDict):
+    """Fields of a contract."""
+
+    notice: str
+    licence: str
+    data: tuple[str, ...]
+
+
+def terms(sources: Sequence[str]) -> Terms:
+    """Of a model that learnt from them."""
+    names = [source.partition(" (")[0] for source in sources if RESEARCH in source]
+    return Terms(
+        notice=f"Research only: trained on {', '.join(names)}, non-commercial research" if names else "",
+        licence="Research only, as the training data" if names else "",
+        data=tuple(sources),
+    )
+
+
+def foreign(file: str) -> str:
+    """The source that a checkpoint of others is."""
+    return f"{Path(file).name} (its authors' terms, and those of the research data they used)"
