@@ -28,7 +28,12 @@ def train(
     recipe: RecipeName,
     data: Annotated[Path, typer.Option(help="what the recipe learns from", exists=True)],
     into: Annotated[Path | None, typer.Option(help="the run's folder; by default runs/RECIPE")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="settings in YAML: the recipe's, or a file of the system's authors", exists=True)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value; may be repeated; wins over --config")
+    ] = None,
     begin_from: Annotated[Path | None, typer.Option(help="a run whose networks a new run begins with")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="make one step, say what it was, keep nothing")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -37,9 +42,12 @@ def train(
 ) -> None:
     """Train a recipe, or go on: the same command resumes where it was interrupted. Ctrl-C saves; twice, it does not."""
     with _told():
-        from training.engine.session import Session
+        from training.engine.session import Session, translate
 
-        chosen = dict(_pair(each) for each in settings or [])
+        written, ignored = translate(recipe, config) if config else ({}, ())
+        if ignored:
+            typer.secho(f"{config}: {', '.join(ignored)}: say nothing here", fg="yellow", err=True)
+        chosen = written | dict(_pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
         if dry_run:
             words = session.rehearse(data, begin_from=begin_from)
@@ -70,25 +78,31 @@ def export_(
     precision: Annotated[
         str | None, typer.Option(help="of an encoder's weights: float32, float16 or int8", show_default=False)
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, of those that a run may change; may be repeated")
+    ] = None,
 ) -> None:
     """Export the averages of a run with their contract; refused unless ONNX Runtime agrees with them."""
     with _told():
         from training.engine.session import publish_run
 
-        typer.echo(publish_run(run, to, data, precision))
+        typer.echo(publish_run(run, to, data, precision, dict(map(_pair, settings or []))))
 
 
 @app.command("import")
 def import_(
     recipe: RecipeName,
-    file: Annotated[Path, typer.Argument(help="a checkpoint that the system's authors saved with torch", exists=True)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="checkpoints that the system's authors saved with torch", exists=True, metavar="FILE..."),
+    ],
     into: Annotated[Path, typer.Option(help="the run's folder")],
 ) -> None:
-    """Begin a run with a checkpoint of others, to export it or to begin from it. Only tensors are read of it."""
+    """Begin a run with checkpoints of others, to export it or to begin from it. Only tensors are read of them."""
     with _told():
         from training.engine.session import import_run
 
-        typer.echo(import_run(recipe, file, into))
+        typer.echo(import_run(recipe, files, into))
 
 
 @evaluation.command(MODEL)

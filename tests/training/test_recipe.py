@@ -22,6 +22,11 @@ def test_a_setting_that_is_none_is_named(setting: str, complaint: str) -> None:
         recipe.configured(Toy, {setting: "fast"})
 
 
+def test_a_configuration_has_the_recipe_s_own_names() -> None:
+    """Unless it says otherwise, with nothing passed over."""
+    assert Toy.translated({"rate": 0.5, "other": 1}, "x.yaml") == ({"rate": 0.5, "other": 1}, ())
+
+
 @pytest.mark.parametrize("name", ["images", "batch", "parts", "half_life", "measured"])
 def test_what_cannot_be_none_is_refused(name: str) -> None:
     """Nor can it be less, as text or as a number."""

@@ -12,6 +12,7 @@ from export.repository import publish
 from tests.training.toy import Config, Toy
 from training.cli import app
 from training.engine import loop, session
+from training.engine.errors import RunError
 from training.engine.run import Run
 
 
@@ -96,6 +97,41 @@ def test_a_precision_is_chosen_for_encoders(tmp_path: Path) -> None:
     run.begin("toy", Toy(Config()))
     told = failed(1, "export", run.folder, "--to", tmp_path / "models" / "toy" / "1", "--precision", "int8")
     assert told == "a precision can be chosen for encoders, whose parity is measured; this is a translator"
+
+
+def test_a_file_of_settings_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--set wins over it, and what it says beside settings is named."""
+    file = tmp_path / "fast.yaml"
+    file.write_text("rate: 0.5\nimages: 16\ngpu: 3\n")
+    monkeypatch.setattr(Toy, "translated", lambda told, source: ({k: told[k] for k in ("rate", "images")}, ("gpu",)))
+    words = train(tmp_path, "--config", file, "--set", "images=8")
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0 and f"{file}: gpu: say nothing here" in result.stderr
+    settings = Run(tmp_path / "run").facts()["settings"]
+    assert (settings["rate"], settings["images"]) == (0.5, 8)
+
+
+def test_a_setting_of_a_file_that_there_is_not_is_named(tmp_path: Path) -> None:
+    """As one that was typed is; nothing is begun."""
+    (tmp_path / "x.yaml").write_text("rat: 0.5\n")
+    assert failed(1, *train(tmp_path, "--config", tmp_path / "x.yaml")).startswith("rat: no setting of this recipe")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_export_chooses_what_changes_nothing_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of these a run may also go on with others; nothing else is exported otherwise than it was trained."""
+    monkeypatch.setattr(Toy, "free", frozenset({"noise"}))
+    run, to = tmp_path / "run", tmp_path / "models" / "toy" / "1"
+    assert CliRunner().invoke(app, [str(word) for word in train(tmp_path)]).exit_code == 0
+    told = failed(1, "export", run, "--to", to, "--set", "rate=2")
+    assert told == "rate: no setting that an export may choose; there are noise"
+
+    def told_instead(recipe: Toy, networks: object) -> nn.Module:
+        raise RunError(f"noise is {recipe.config.noise}")
+
+    monkeypatch.setattr(Toy, "exported", told_instead)
+    assert failed(1, "export", run, "--to", to, "--set", "noise=0.25").endswith("noise is 0.25")
+    assert CliRunner().invoke(app, [str(word) for word in train(tmp_path, "--set", "noise=0.5")]).exit_code == 0
 
 
 class Swapped(nn.Module):

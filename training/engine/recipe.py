@@ -80,6 +80,8 @@ class Recipe(ABC):
     """Networks that do not begin from those of another run, e.g. the classes of other people."""
     float16: ClassVar[bool] = False
     """Whether the export stores weights in half precision, unless another one is asked for."""
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Settings of its own that change nothing of what is learnt; they may differ from one export to the next."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     """What tells that a run is sick, beside figures that are not finite."""
 
@@ -100,6 +102,15 @@ class Recipe(ABC):
         RecipeError if the recipe knows none; CheckpointError if this is none.
         """
         raise RecipeError(f"{source}: the recipe knows no checkpoints but its own")
+
+    @classmethod
+    def translated(cls, configuration: Mapping[str, Any], source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Settings that a configuration stands for, and the keys that say nothing here.
+
+        The recipe's own settings by their names, unless the system's authors had a form of theirs. RecipeError names a
+        key that is unknown, or whose value this system cannot have.
+        """
+        return dict(configuration), ()
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:

@@ -45,7 +45,7 @@ class Run:
         RunError if it has one, of another recipe or with other settings, or if nothing can be written.
         """
         if self.exists and self.latest.exists():
-            self._compare(name, recipe.config)
+            self._compare(name, recipe)
         path = self.folder / FACTS
         text = json.dumps({"recipe": name, "settings": dataclasses.asdict(recipe.config)}, indent=1) + "\n"
         try:
@@ -84,14 +84,14 @@ class Run:
             raise RunError(f"{self.latest} is a checkpoint of the recipe {facts.get('recipe')!r}, not of {name!r}")
         return tensors, facts
 
-    def _compare(self, name: str, config: Plan) -> None:
-        facts = self.facts()
+    def _compare(self, name: str, recipe: Recipe) -> None:
+        facts, config = self.facts(), recipe.config
         if facts["recipe"] != name:
             raise RunError(f"{self.folder} is a run of the recipe {facts['recipe']!r}, not of {name!r}")
         # A setting that the recipe gained later had no other value than what is its default now.
         known = _stored(_defaults(config)) | facts["settings"]
         for key, value in _stored(dataclasses.asdict(config)).items():
-            if key not in FREE and known.get(key) != value:
+            if key not in FREE | recipe.free and known.get(key) != value:
                 raise RunError(f"{self.folder} began with {key}={known.get(key)}; it cannot go on with {key}={value}")
 
 

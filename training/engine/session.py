@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -22,7 +23,8 @@ from export.to_onnx import ExportError, export_model
 from training.engine import checkpoint, foreign, processes
 from training.engine.average import parameters
 from training.engine.batches import Places, loaded
-from training.engine.errors import DeviceError, RunError
+from training.engine.checkpoint import Tensors
+from training.engine.errors import DeviceError, RecipeError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
 from training.engine.recipe import Recipe, configured, find
@@ -37,7 +39,7 @@ class Session:
     """One process of a training, of as many as torchrun has started."""
 
     def __init__(
-        self, name: str, settings: Mapping[str, str], folder: Path, *, device: str = "auto", precision: str = "32-true"
+        self, name: str, settings: Mapping[str, Any], folder: Path, *, device: str = "auto", precision: str = "32-true"
     ) -> None:
         """Raises RecipeError and DeviceError."""
         _check(device, precision)
@@ -103,18 +105,26 @@ def _known(what: str, value: str, known: Sequence[str]) -> None:
         raise DeviceError(f"there is no {what} {value!r}; there are {', '.join(known)}")
 
 
-def import_run(name: str, file: Path, folder: Path) -> str:
-    """Begin a run with a checkpoint of the system's authors, to export it or to begin others from it; in words.
+def translate(name: str, file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings that a configuration in YAML stands for, and its keys that say nothing here. RecipeError."""
+    return find(name).translated(foreign.configuration(file), str(file))
 
-    Raises RecipeError, CheckpointError, RunError.
+
+def import_run(name: str, files: Sequence[Path], folder: Path) -> str:
+    """Begin a run with checkpoints of the system's authors, to export it or to begin others from it; in words.
+
+    What several of them say of the settings, the first one does. Raises RecipeError, CheckpointError, RunError.
     """
     kind, run = find(name), Run(folder)
-    settings, states = kind.imported(foreign.load(file), str(file))
+    settings, states = dict[str, Any](), dict[str, Tensors]()
+    for file in files:
+        more, found = kind.imported(foreign.load(file), str(file))
+        settings, states = more | settings, states | found
     if run.exists:
         raise RunError(f"{folder} is a run already")
     recipe = configured(kind, settings)
     networks = recipe.networks()
-    checkpoint.restore({key: networks[key] for key in states}, states, str(file))
+    checkpoint.restore({key: networks[key] for key in states}, states, ", ".join(map(str, files)))
     whole = {key: network.state_dict() for key, network in networks.items()}
     averages = {key: copy.deepcopy(whole[key]) for key in recipe.averaged}
     run.begin(name, recipe)
@@ -123,11 +133,18 @@ def import_run(name: str, file: Path, folder: Path) -> str:
     return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
 
 
-def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str | None = None) -> str:
+def publish_run(
+    folder: Path,
+    to: Path,
+    data: Path | None = None,
+    precision: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> str:
     """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
 
     `data`: what the contract's figures, such as thresholds, are measured on, and how far shortened weights deviate.
     `precision`: that of an encoder's weights in the file, one of export.precision.STORED; by default the recipe's.
+    `settings`: other ones than the run's, of those that change nothing of what was learnt.
 
     Raises RunError, CheckpointError, RecipeError, DeviceError, ContractError and RepositoryError.
     """
@@ -137,7 +154,8 @@ def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str
     vacant(root, model, version)
     run = Run(folder)
     facts = run.facts()
-    recipe = configured(find(facts["recipe"]), facts["settings"])
+    kind = find(facts["recipe"])
+    recipe = configured(kind, facts["settings"] | _chosen(kind, settings or {}))
     stored = _stored(recipe, precision, data)
     state = run.state(facts["recipe"])
     if state is None:
@@ -158,6 +176,14 @@ def publish_run(folder: Path, to: Path, data: Path | None = None, precision: str
             raise RunError(f"{folder} cannot be exported: {error}") from error
         publish(root, model, version, {GRAPH: path})
     return f"{model}/{version}: deviations {dict(written.parity)}"
+
+
+def _chosen(kind: type[Recipe], settings: Mapping[str, str]) -> Mapping[str, str]:
+    """They, if an export may choose them."""
+    for name in settings.keys() - kind.free:
+        known = ", ".join(sorted(kind.free)) or "none of this recipe"
+        raise RecipeError(f"{name}: no setting that an export may choose; there are {known}")
+    return settings
 
 
 def _stored(recipe: Recipe, precision: str | None, data: Path | None) -> Stored:

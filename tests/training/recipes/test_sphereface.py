@@ -171,7 +171,7 @@ def official(classes: int = 5, depth: int = 20) -> dict[str, torch.Tensor]:
 def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> None:
     """Every tensor under its own name, from today's and from 2017's format of torch.save."""
     torch.save(official(), tmp_path / "sphere20a_20171020.pth", _use_new_zipfile_serialization=zipped)
-    told = import_run("sphereface", tmp_path / "sphere20a_20171020.pth", tmp_path / "run")
+    told = import_run("sphereface", [tmp_path / "sphere20a_20171020.pth"], tmp_path / "run")
     assert "encoder of" in told
     tensors, facts = Run(tmp_path / "run").state("sphereface")
     back = {key.removeprefix("networks/encoder/"): value for key, value in tensors.items() if "/encoder/" in key}
@@ -184,7 +184,7 @@ def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> 
 def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> None:
     """Its embeddings are the network's own, and its contract says where it comes from."""
     torch.save(official(classes=227, depth=4), tmp_path / "caricatures.pth")
-    import_run("sphereface", tmp_path / "caricatures.pth", tmp_path / "run")
+    import_run("sphereface", [tmp_path / "caricatures.pth"], tmp_path / "run")
     publish_run(tmp_path / "run", tmp_path / "models" / "verifier" / "1")
     graph = open_session((tmp_path / "models" / "verifier" / "1" / "model.onnx").read_bytes())
     network = SphereFace(4, 4)
@@ -214,7 +214,7 @@ def test_who_taught_is_said_of_all_that_comes_of_it(pack: Path, tmp_path: Path) 
 def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) -> None:
     """Frozen stages keep the weights that they began with, the rest learns, and the classes are new."""
     torch.save(official(), tmp_path / "official.pth")
-    import_run("sphereface", tmp_path / "official.pth", tmp_path / "begun")
+    import_run("sphereface", [tmp_path / "official.pth"], tmp_path / "begun")
     tuned = session(tmp_path / "tuned", images=32, depth=20, frozen=3)
     assert tuned.train(pack, begin_from=tmp_path / "begun")
     tensors, _ = Run(tmp_path / "tuned").state("sphereface")
@@ -246,7 +246,7 @@ def test_a_pickle_with_code_is_refused(bare: bool, tmp_path: Path) -> None:
     else:
         torch.save({"fc6.weight": Malice(trace)}, file)
     with pytest.raises(CheckpointError, match=r"evil\.pth is refused: .*only tensors are read"):
-        import_run("sphereface", file, tmp_path / "run")
+        import_run("sphereface", [file], tmp_path / "run")
     assert not trace.exists() and not (tmp_path / "run").exists()
 
 
@@ -266,7 +266,7 @@ def test_a_file_of_another_network_is_refused_by_its_key(change, complaint: str,
     change(state)
     torch.save(state, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=complaint):
-        import_run("sphereface", tmp_path / "other.pth", tmp_path / "run")
+        import_run("sphereface", [tmp_path / "other.pth"], tmp_path / "run")
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -277,13 +277,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     for broken in (b"hello", b"", whole[: len(whole) // 2]):
         file.write_bytes(broken)
         with pytest.raises(CheckpointError, match=r"x\.pth"):
-            import_run("sphereface", file, tmp_path / "run")
+            import_run("sphereface", [file], tmp_path / "run")
     file.write_bytes(whole)
     with pytest.raises(RecipeError, match=r"x\.pth: the recipe knows no checkpoints but its own"):
-        import_run("ugatit", file, tmp_path / "run")
-    import_run("sphereface", file, tmp_path / "run")
+        import_run("ugatit", [file], tmp_path / "run")
+    import_run("sphereface", [file], tmp_path / "run")
     with pytest.raises(RunError, match="is a run already"):
-        import_run("sphereface", file, tmp_path / "run")
+        import_run("sphereface", [file], tmp_path / "run")
 
 
 # Export and service
