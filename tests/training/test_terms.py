@@ -16,6 +16,6 @@ def test_research_data_make_a_model_for_research() -> None:
 
 def test_a_checkpoint_of_others_is_for_research() -> None:
     """By its file's name, without where that lies on this machine."""
-    assert terms([foreign("/home/me/gen_00450000.pt")])["notice"].startswith(
+    assert terms([foreign("downloads/gen_00450000.pt")])["notice"].startswith(
         "Research only: trained on gen_00450000.pt,"
     )
