@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.networks.attention import SelfAttention
+from training.networks import satnet
 from training.networks.convolution import convolution
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
 from training.networks.normalisation import instance_norm
@@ -16,17 +16,6 @@ def patch(before: int = 3, norm: type[nn.BatchNorm2d] | None = None) -> Discrimi
     """pix2pix's and CycleGAN's, of patches of 70 pixels."""
     trunk = Trunk((2, 2, 2, 1), before=before, norm=norm or instance_norm)
     return Discriminator({"whole": View(trunk, {"patch": convolution(512, 1, 4, bias=True, edges="zeros")})})
-
-
-def scales(strides: int, views: int, width: int = 64, *, attention: bool) -> Discriminator:
-    """MUNIT's and, with attention, SATNet's."""
-
-    def view(times: int) -> View:
-        trunk = Trunk((2,) * strides, width, spectral_from=1 if attention else None, edges="reflect")
-        looking = nn.Sequential(trunk, SelfAttention(trunk.channels)) if attention else trunk
-        return View(looking, {"patch": nn.Conv2d(trunk.channels, 1, 1)}, seen=Halved(times))
-
-    return Discriminator({f"halved_{times}": view(times) for times in range(views)})
 
 
 def stargan(side: int, classes: int) -> Discriminator:
@@ -44,9 +33,9 @@ def stargan(side: int, classes: int) -> Discriminator:
     [
         (patch, 2_764_737),
         (lambda: patch(before=6, norm=nn.BatchNorm2d), 2_768_705),
-        (lambda: scales(4, 3, attention=False), 8_271_171),
-        (lambda: scales(4, 1, attention=True), 3_085_378),
-        (lambda: scales(3, 1, attention=True), 741_378),
+        (lambda: satnet.discriminator(attention=False), 8_271_171),
+        (lambda: satnet.discriminator(scales=1), 3_085_378),
+        (lambda: satnet.discriminator(layers=3, scales=1), 741_378),
         (lambda: stargan(128, 5), 44_762_048),
         (lambda: stargan(256, 5), 44_884_928),
         (lambda: stargan(256, 13), 45_147_072),
@@ -66,7 +55,7 @@ def test_logits_are_called_by_view_and_head() -> None:
         assert patch()(torch.zeros(1, 3, 256, 256))["whole_patch"].shape == (1, 1, 30, 30)
         small = Discriminator({"whole": View(Trunk((2,) * 6, 2), {"real": convolution(64, 1, 3)})})
         assert small(torch.zeros(1, 3, 128, 128))["whole_real"].shape == (1, 1, 2, 2)
-        found = scales(2, 3, 2, attention=False)(torch.zeros(2, 3, 32, 32))
+        found = satnet.discriminator(2, 2, 3, attention=False)(torch.zeros(2, 3, 32, 32))
     assert {name: tuple(logits.shape) for name, logits in found.items()} == {
         "halved_0_patch": (2, 1, 8, 8),
         "halved_1_patch": (2, 1, 4, 4),

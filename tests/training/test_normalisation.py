@@ -1,5 +1,7 @@
 """training.networks.normalisation: one family, known members."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from training.networks.normalisation import (
     instance_norm,
     layer_norm,
     lin,
+    munit_layer_norm,
     soft_ada_lin,
 )
 from training.networks.sphereface import parameter_count
@@ -51,11 +54,24 @@ def test_between_its_ends_it_is_the_formula(unbiased: bool) -> None:
     assert torch.allclose(ours.grad, theirs.grad, atol=1e-4)
 
 
-def test_a_flat_picture_has_finite_gradients() -> None:
+@pytest.mark.parametrize("make", [lin, munit_layer_norm])
+def test_a_flat_picture_has_finite_gradients(make: Callable[[int], LayerInstanceNorm]) -> None:
     """Where a channel has no variance at all."""
     x = torch.full((1, 3, 4, 4), 0.7, requires_grad=True)
-    lin(3)(x).sum().backward()
+    make(3)(x).sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+def test_munits_layer_norm_divides_by_the_deviation() -> None:
+    """The unbiased one of all channels and places, epsilon beside it: what is nearly flat stays small."""
+    norm = munit_layer_norm(5)
+    assert 0 <= norm.gain.min() < norm.gain.max() <= 1 and not norm.shift.any()
+    norm.gain.data.copy_(torch.arange(5.0))
+    for x in (X, 1e-5 * X):
+        deviation = x.flatten(1).std(1)[:, None, None, None]
+        mean = x.mean((1, 2, 3), keepdim=True)
+        wanted = torch.arange(5.0)[:, None, None] * (x - mean) / (deviation + 1e-5)
+        assert torch.allclose(norm(x), wanted, atol=1e-5)
 
 
 def test_adain_is_an_instance_norm_with_a_code() -> None:

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from service.photo import Photo
 from tests.training import sets
 from training.data.errors import DataError
-from training.data.pictures import read, size, squared
+from training.data.pictures import middle, read, size, squared
 
 
 def test_a_picture_is_upright_and_on_white(tmp_path: Path) -> None:
@@ -55,3 +55,11 @@ def test_a_square_is_the_middle() -> None:
     wide = np.repeat(np.arange(60, dtype=np.uint8)[None, :, None], 3, 2).repeat(20, 0)
     assert squared(wide, 20)[0, :, 0].tolist() == list(range(20, 40))
     assert np.array_equal(squared(wide.transpose(1, 0, 2), 20)[:, 0], squared(wide, 20)[0])
+
+
+def test_the_middle_has_the_proportions_that_are_asked_for() -> None:
+    """As much of the picture as has them, at whichever size."""
+    wide = np.repeat(np.arange(60, dtype=np.uint8)[None, :, None], 3, 2).repeat(20, 0)
+    assert np.array_equal(middle(wide, 60, 20), wide)
+    assert middle(wide, 40, 20)[0, :, 0].tolist() == list(range(10, 50))
+    assert middle(wide, 10, 40).shape == (40, 10, 3)

@@ -6,7 +6,16 @@ import torch
 
 from export.alignment import SPHEREFACE
 from training.losses.margin import AngleLinear
-from training.networks.sphereface import Encoder, SphereFace, form, from_state, parameter_count
+from training.networks.pixels import picture
+from training.networks.sphereface import (
+    Encoder,
+    SphereFace,
+    form,
+    from_state,
+    parameter_count,
+    pictures_to_faces,
+    pixels_to_faces,
+)
 
 
 def pixels(rows, seed=0):
@@ -106,3 +115,17 @@ def test_frozen_stages_keep_their_weights():
     network.freeze(3)
     learning = {name.split("_")[0].split(".")[0] for name, each in network.named_parameters() if each.requires_grad}
     assert learning == {"conv4", "relu4", "fc5"}
+
+
+def test_pictures_are_seen_as_pixels_are():
+    """In the frame itself, and of twice the frame means of what is around every second pixel, where its points are."""
+    image = torch.randint(0, 256, (2, 112, 96, 3), dtype=torch.uint8)
+    assert torch.allclose(pictures_to_faces(picture(image)), pixels_to_faces(image), atol=1e-5)
+    pictures = torch.full((1, 3, 224, 192), -1.0, requires_grad=True)
+    spot = torch.zeros_like(pictures)
+    spot[:, 0, 2 * 70, 2 * 48] = 1
+    faces = pictures_to_faces(pictures + spot) - pictures_to_faces(pictures)
+    assert faces.shape == (1, 3, 112, 96) and faces.nonzero().tolist() == [[0, 2, 70, 48]]  # red is the last one
+    faces.sum().backward()
+    pictures_to_faces(pictures).sum().backward()
+    assert pictures.grad.all()

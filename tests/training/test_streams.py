@@ -1,8 +1,10 @@
 """training.data.streams: examples by their place."""
 
+from collections import Counter
+
 import numpy as np
 
-from training.data.streams import Shuffled, Twinned, Unpaired
+from training.data.streams import Acquainted, Shuffled, Twinned, Unpaired
 from training.engine.recipe import Row
 
 
@@ -51,3 +53,29 @@ def test_domains_go_their_own_ways() -> None:
     rows = [stream[place] for place in range(50)]
     assert rows[0].keys() == {"photo_index", "photo_noise", "drawing_index", "drawing_noise"}
     assert len({(row["photo_index"], row["drawing_index"]) for row in rows}) > 12
+
+
+def test_the_shorter_domain_ends_nothing() -> None:
+    """While all of a large domain is seen once, a small one is seen over and over.
+
+    SATNet's loaders ended together with the shorter one, so that a tenth of its photos was seen in each epoch.
+    """
+    stream = Unpaired(photo=Numbers(30), drawing=Numbers(4))
+    rows = [stream[place] for place in range(30)]
+    assert sorted(row["photo_index"] for row in rows) == list(range(30))
+    assert min(Counter(row["drawing_index"] for row in rows).values()) >= 7
+
+
+def test_every_other_pair_is_of_one_person() -> None:
+    """Whoever is in both domains; those whom nobody knows are nobody's partner, and each pair tells what it is."""
+    people = {"photo": np.array([7, 8, -1, 9]), "drawing": np.array([8, -1, 7, 7, 8])}
+    stream = Acquainted(people, photo=Numbers(4), drawing=Numbers(5))
+    rows = [stream[place] for place in range(200)]
+    assert [stream[place] for place in (3, 2)] == [rows[3], rows[2]]
+    for place, row in enumerate(rows):
+        one, other = people["photo"][row["photo_index"]], people["drawing"][row["drawing_index"]]
+        assert row["same"] == (one == other and one >= 0)
+        assert row["same"] or place % 2 == 0 or one in (-1, 9)
+    partners = {row["drawing_index"] for place, row in enumerate(rows) if place % 2 and row["same"]}
+    assert partners == {0, 2, 3, 4}
+    assert sorted(row["photo_index"] for row in rows[:4]) == [0, 1, 2, 3]

@@ -30,6 +30,17 @@ def no_finder(content: bytes) -> Points:
     raise ValueError("has no points, and only the command `likeness` finds them")
 
 
+def part(template: Template, width: int, height: int, margin: int = 0) -> Template:
+    """The frame that the middle of a template's crops shows, cut as training.data.views cuts it.
+
+    Crops are made to cover `width` x `height` and `margin` pixels more both ways; pixel centres are at integers.
+    """
+    scale = max((width + margin) / template.width, (height + margin) / template.height)
+    left, top = (scale * template.width - width) / 2, (scale * template.height - height) / 2
+    points = (((x + 0.5) * scale - 0.5 - left, (y + 0.5) * scale - 0.5 - top) for x, y in template.points)
+    return Template(width, height, tuple(points))
+
+
 def align(pictures: Iterable[Picture], template: Template, into: Path, finder: Finder = no_finder) -> list[Picture]:
     """Write a crop of each picture below `into`; the crops, with their points in the template's frame.
 

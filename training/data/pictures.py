@@ -53,11 +53,16 @@ def size(path: Path) -> tuple[int, int]:
         return opened.size
 
 
+def middle(image: Image, width: int, height: int) -> Image:
+    """As much of the picture's middle as has these proportions, as uint8 [height, width, 3]. Reduced by area."""
+    scale = min(image.shape[0] / height, image.shape[1] / width)
+    rows, columns = round(scale * height), round(scale * width)
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    part = image[top : top + rows, left : left + columns]
+    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (width, height), interpolation=how), np.uint8)
+
+
 def squared(image: Image, side: int) -> Image:
-    """The picture as a square uint8 [side, side, 3]; what is not one is cut in the middle. Reduced by area."""
-    height, width = image.shape[:2]
-    shorter = min(height, width)
-    top, left = (height - shorter) // 2, (width - shorter) // 2
-    square = image[top : top + shorter, left : left + shorter]
-    how = cv2.INTER_AREA if side < shorter else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
+    """The picture as a square uint8 [side, side, 3]; what is not one is cut in the middle."""
+    return middle(image, side, side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from training.engine.randomness import seed_of
 from training.engine.recipe import Row
+
+Codes = NDArray[np.int64]
+"""A number for each of some rows."""
 
 
 class Rows(Protocol):
@@ -30,9 +34,10 @@ class Shuffled:
         self._order = lru_cache(maxsize=2)(self._drawn)
 
     def __getitem__(self, place: int) -> Row:
-        return self._rows.row(self._index(place), np.random.default_rng(seed_of(self._seed, place)))
+        return self._rows.row(self.index(place), np.random.default_rng(seed_of(self._seed, place)))
 
-    def _index(self, place: int) -> int:
+    def index(self, place: int) -> int:
+        """Which example of its rows is at a place."""
         epoch, number = divmod(place, len(self._rows))
         return int(self._order(epoch)[number])
 
@@ -47,8 +52,8 @@ class Twinned(Shuffled):
         super().__init__(rows, seed)
         self._period = period
 
-    def _index(self, place: int) -> int:
-        return super()._index(place - (place + 1) // self._period)
+    def index(self, place: int) -> int:
+        return super().index(place - (place + 1) // self._period)
 
 
 class Unpaired:
@@ -62,3 +67,25 @@ class Unpaired:
         return {
             f"{name}_{key}": value for name, stream in self._streams.items() for key, value in stream[place].items()
         }
+
+
+class Acquainted:
+    """The same of two domains, where every other pair is of one person, if both domains have that one (stream).
+
+    `same` says of each pair whether it shows one person, by chance too; of somebody unknown it is false.
+    """
+
+    def __init__(self, people: Mapping[str, Codes], **domains: Rows) -> None:
+        """`people`: who is in each row, by domain; below 0 where nobody knows."""
+        (self._one, first), (self._other, self._rows) = domains.items()
+        self._firsts, self._others = Shuffled(first, 0), Shuffled(self._rows, 1)
+        self._people = people
+
+    def __getitem__(self, place: int) -> Row:
+        person, people = self._people[self._one][self._firsts.index(place)], self._people[self._other]
+        random = np.random.default_rng(seed_of(2, place))
+        own = np.flatnonzero(people == person) if place % 2 and person >= 0 else []
+        index = int(random.choice(own)) if len(own) else self._others.index(place)
+        pair = {self._one: self._firsts[place], self._other: self._rows.row(index, random)}
+        row = {f"{name}_{key}": value for name, example in pair.items() for key, value in example.items()}
+        return row | {"same": np.bool_(person >= 0 and people[index] == person)}

@@ -84,28 +84,28 @@ class Phase:
 
 
 def adam(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 0.0) -> Optimiser:
-    """Adam with coupled decay, as the papers on GANs have it."""
-    return _named(lambda parameters: torch.optim.Adam(parameters, rate, betas, weight_decay=decay))
+    """Adam with coupled decay, as the papers on GANs have it.
+
+    Single numbers are spared, such as the strength of attention: decay would keep it at the 0 that it begins with.
+    """
+    return lambda named: torch.optim.Adam(_groups(named, decay, spared=0), rate, betas)
 
 
 def adamw(rate: float, betas: tuple[float, float] = (0.9, 0.999), *, decay: float = 1e-2) -> Optimiser:
     """Adam with decoupled decay, which spares parameters of one axis: gains, biases, slopes."""
-
-    def make(named: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
-        parameters = [parameter for _, parameter in named]
-        groups = [
-            {"params": [each for each in parameters if each.ndim > 1], "weight_decay": decay},
-            {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([group for group in groups if group["params"]], rate, betas)
-
-    return make
+    return lambda named: torch.optim.AdamW(_groups(named, decay, spared=1), rate, betas)
 
 
 def sgd(rate: float, momentum: float = 0.9, *, decay: float = 0.0) -> Optimiser:
     """Stochastic gradient descent with momentum."""
-    return _named(lambda parameters: torch.optim.SGD(parameters, rate, momentum, weight_decay=decay))
+    return lambda named: torch.optim.SGD([each for _, each in named], rate, momentum, weight_decay=decay)
 
 
-def _named(make: Callable[[list[nn.Parameter]], Optimizer]) -> Optimiser:
-    return lambda named: make([parameter for _, parameter in named])
+def _groups(named: Iterable[tuple[str, nn.Parameter]], decay: float, *, spared: int) -> list[dict[str, Any]]:
+    """Parameters in groups with decay and without; those of no more than `spared` axes have none."""
+    parameters = [parameter for _, parameter in named]
+    groups: list[dict[str, Any]] = [
+        {"params": [each for each in parameters if each.ndim > spared], "weight_decay": decay},
+        {"params": [each for each in parameters if each.ndim <= spared], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

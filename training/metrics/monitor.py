@@ -25,7 +25,7 @@ from training.metrics.features import BATCH, Dlib, described, labelled
 
 @dataclass(frozen=True)
 class Sample:
-    """Some pictures of a pack, as they are: never mirrored, never cut."""
+    """Some pictures of a pack, always the same: never mirrored, and cut in the middle alone."""
 
     data: Path
     side: int
@@ -34,18 +34,23 @@ class Sample:
     domain: str = ""
     template: Template | None = None
     """The frame that they show, where it is known."""
+    height: int | None = None
+    """Where they are no squares; `side` is their width."""
+    margin: float = 0.0
+    """As of training.data.views.Views."""
 
     def __iter__(self) -> Iterator[Image]:
-        """uint8 [side, side, 3], always the same ones."""
+        """uint8 [height, side, 3]."""
         pack = Pack(self.data)
         if self.domain:
             pack = pack.where("domain", self.domain)
-        views, random = Views(pack, self.side, margin=0, mirrored=False), np.random.default_rng(0)
+        views = Views(pack, self.side, self.height, margin=self.margin, varied=False)
+        random = np.random.default_rng(0)
         for index in random.permutation(len(pack))[: self.count]:
             yield views.row(int(index), random)["image"]
 
     def batches(self, device: torch.device) -> Iterator[Tensor]:
-        """uint8 [B, side, side, 3]."""
+        """uint8 [B, height, side, 3]."""
         pictures = torch.from_numpy(np.stack(list(self)))
         return (some.to(device) for some in pictures.split(BATCH))
 

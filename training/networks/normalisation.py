@@ -4,6 +4,7 @@
 |-------------|------------------------------------|----------------------------------------------|
 | IN          | 1                                  | none or own                                  |
 | LN          | 0                                  | own                                          |
+| MUNIT's LN  | 0                                  | own, gains begin between 0 and 1             |
 | LIN         | learnt, from 0                     | own                                          |
 | AdaIN       | 1                                  | of a code, by `Affine`                       |
 | AdaLIN      | learnt, from 0.9                   | given                                        |
@@ -17,6 +18,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+_TINY = 1e-12
+"""The gradient of a root at zero is infinite."""
+
 
 class LayerInstanceNorm(nn.Module):
     """x [B, C, H, W] -> gain * (rho * instance-normalised + (1 - rho) * layer-normalised) + shift.
@@ -28,12 +32,21 @@ class LayerInstanceNorm(nn.Module):
     rho: Tensor
 
     def __init__(
-        self, channels: int, *, rho: float, learnt: bool, own: bool, unbiased: bool = False, epsilon: float = 1e-5
+        self,
+        channels: int,
+        *,
+        rho: float,
+        learnt: bool,
+        own: bool,
+        unbiased: bool = False,
+        epsilon: float = 1e-5,
+        in_root: bool = True,
     ) -> None:
         """`rho` is the share of the instance's statistics, its first value where it is `learnt`, a channel each.
 
         `own`: gain and shift are parameters; otherwise they may be given. `unbiased`: variances are divided by one less
-        than their number of values, as U-GAT-IT's PyTorch version has it.
+        than their number of values, as U-GAT-IT's PyTorch version has it. `in_root`: `epsilon` is added to the
+        variance, otherwise to the deviation.
         """
         super().__init__()
         share = torch.full((channels,), rho)
@@ -45,6 +58,7 @@ class LayerInstanceNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels)) if own else None
         self.unbiased = unbiased
         self.epsilon = epsilon
+        self.in_root = in_root
 
     def forward(self, x: Tensor, gain: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """`gain` and `shift` [B, C] or [C]; without any of its own or given, 1 and 0."""
@@ -67,9 +81,15 @@ class LayerInstanceNorm(nn.Module):
         if self.unbiased:
             variance = variance * (places / (places - 1))
             layer_variance = layer_variance * (channels * places / (channels * places - 1))
-        instance = self.rho * (variance + self.epsilon).rsqrt()
-        layer = (1 - self.rho) * (layer_variance + self.epsilon).rsqrt()
+        instance = self.rho * self._inverse(variance)
+        layer = (1 - self.rho) * self._inverse(layer_variance)
         return instance + layer, -(instance * mean + layer * layer_mean)
+
+    def _inverse(self, variance: Tensor) -> Tensor:
+        """1 / deviation."""
+        if self.in_root:
+            return (variance + self.epsilon).rsqrt()
+        return 1 / (variance.clamp(min=_TINY).sqrt() + self.epsilon)
 
 
 def instance_norm(channels: int, *, own: bool = False) -> LayerInstanceNorm:
@@ -80,6 +100,14 @@ def instance_norm(channels: int, *, own: bool = False) -> LayerInstanceNorm:
 def layer_norm(channels: int) -> LayerInstanceNorm:
     """LN over channels and places."""
     return LayerInstanceNorm(channels, rho=0.0, learnt=False, own=True)
+
+
+def munit_layer_norm(channels: int) -> LayerInstanceNorm:
+    """LN as MUNIT writes it: by the unbiased deviation, with epsilon beside it, and gains that begin in 0..1."""
+    norm = LayerInstanceNorm(channels, rho=0.0, learnt=False, own=True, unbiased=True, in_root=False)
+    if norm.gain is not None:
+        nn.init.uniform_(norm.gain)
+    return norm
 
 
 def lin(channels: int) -> LayerInstanceNorm:

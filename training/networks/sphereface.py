@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.discriminators import Halved
+
 HEIGHT, WIDTH = 112, 96
 EMBEDDING = 512
 STAGES = 4
@@ -72,6 +74,12 @@ class SphereFace(nn.Module):
 def pixels_to_faces(image: Tensor) -> Tensor:
     """uint8 [B, 112, 96, 3] RGB -> what the network reads: float32 [B, 3, 112, 96], BGR, (x - 127.5) / 128."""
     return (image.permute(0, 3, 1, 2).flip(1).float() - 127.5) / 128
+
+
+def pictures_to_faces(pictures: Tensor) -> Tensor:
+    """float [B, 3, 112, 96] or twice that, RGB in -1..1 -> what the network reads; gradients flow through it."""
+    faces = Halved(0 if pictures.shape[2] == HEIGHT else 1)(pictures)
+    return faces.flip(1) * (127.5 / 128)
 
 
 class Encoder(nn.Module):

@@ -27,8 +27,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.alignment import SQUARE_256, Template
+from export.alignment import SQUARE_256
 from export.contract import Contract
+from training.data.crops import part
 from training.data.pack import Pack
 from training.data.sources import DRAWING, PHOTO
 from training.data.streams import Unpaired
@@ -189,11 +190,9 @@ class Recipe(engine.Recipe):
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         side = self.config.size
-        factor = side / SQUARE_256.width
-        points = tuple(((x + 0.5) * factor - 0.5, (y + 0.5) * factor - 0.5) for x, y in SQUARE_256.points)
         return Contract(
             role="translator",
-            template=Template(side, side, points),
+            template=part(SQUARE_256, side, side),
             controls=(),
             styles={},
             output="image",

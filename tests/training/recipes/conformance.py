@@ -105,7 +105,7 @@ class Conformance:
         lines = [json.loads(line) for line in (run / "figures.jsonl").read_text().splitlines()]
         assert lines and all(np.isfinite(value) for line in lines for value in line.values())
         with Image.open(max((run / "sheets").iterdir())) as sheet:
-            assert min(sheet.size) >= 2 * int(self.settings["size"])
+            assert min(sheet.size) >= 2 * int(self.settings.get("size") or self.settings["height"])
 
     def test_it_is_exported(self, run: Path, tmp_path: Path) -> None:
         """ONNX Runtime agrees with the averages, which is what export checks, and the file draws."""

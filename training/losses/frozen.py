@@ -1,0 +1,87 @@
+"""Networks that only look at what others make: where their weights come from, and what was learnt from whom."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from export.contract import Contract, ContractError
+from export.repository import Repository, RepositoryError
+from export.weights import load_state
+from training.data.terms import foreign as foreign_source
+from training.engine import checkpoint, foreign
+from training.engine.checkpoint import Tensors
+from training.engine.errors import CheckpointError
+from training.engine.run import FACTS, Run
+from training.networks import sphereface, vgg
+from training.networks.sphereface import SphereFace
+from training.networks.vgg import Vgg16
+
+GRAPH = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """A face encoder that learns no more."""
+
+    network: SphereFace
+    name: str
+    """What it is called, with its file's digest."""
+    sources: tuple[str, ...]
+    """Data sets that it was trained on, and their terms."""
+
+
+def recogniser(path: Path) -> Recogniser:
+    """Of a published model's folder (models/NAME/VERSION), a run of `sphereface`, or a checkpoint of sphere20a.
+
+    CheckpointError or RunError if there is none.
+    """
+    try:
+        if (path / GRAPH).exists():
+            name, file, state, sources = _published(path)
+        elif (path / FACTS).exists():
+            name, file, state, sources = _trained(path)
+        else:
+            state = {key: value for key, value in foreign.load(path).items() if not key.startswith("fc6.")}
+            name, file, sources = path.name, path, (foreign_source(str(path)),)
+        network = SphereFace(*sphereface.form(state))
+        network.load_state_dict(state)
+    except (RepositoryError, ContractError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is no face encoder: {error}") from error
+    return Recogniser(network.eval().requires_grad_(False), _digested(name, file), sources)
+
+
+def perceptual(path: Path) -> tuple[Vgg16, str]:
+    """VGG-16 of a file of torch.save or safetensors, and the file with its digest. CheckpointError."""
+    try:
+        network = vgg.from_state(foreign.load(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} has no weights of VGG-16: {error}") from error
+    return network, _digested(path.name, path)
+
+
+def _published(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
+    """Name, file, weights and data sets."""
+    model, version = folder.absolute().parts[-2:]
+    path = Repository(folder.absolute().parents[1]).resolve(model, int(version)).path(GRAPH)
+    metadata = {each.key: each.value for each in onnx.load(path, load_external_data=False).metadata_props}
+    state = {key.removeprefix("network."): value for key, value in load_state(path).items()}
+    return f"{model}/{version}", path, state, Contract.from_metadata(metadata, str(path)).data
+
+
+def _trained(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
+    """The same of a run's averages."""
+    run = Run(folder)
+    facts, found = run.facts(), run.state("sphereface")
+    if found is None:
+        raise CheckpointError(f"{folder} has no checkpoint yet")
+    state = checkpoint.unpacked("averages", found[0])["encoder"]
+    return folder.absolute().name, run.latest, state, tuple(facts["settings"].get("sources", ()))
+
+
+def _digested(name: str, file: Path) -> str:
+    with file.open("rb") as opened:
+        return f"{name}, sha256 {hashlib.file_digest(opened, 'sha256').hexdigest()}"
