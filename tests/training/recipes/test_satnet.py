@@ -15,10 +15,12 @@ from export.contract import Contract
 from export.parity import open_session
 from tests.training import sets
 from tests.training.recipes.conformance import Conformance, first_batch, stepped
+from tests.training.recipes.conftest import SOURCE
 from training.cli import app
 from training.data.errors import DataError
 from training.data.pack import Example, write
 from training.data.pictures import read, squared
+from training.data.terms import terms as terms_of
 from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.phase import Step
 from training.engine.randomness import Random, Rows
@@ -54,9 +56,9 @@ class TestSatnet(Conformance):
 
     def test_another_export_is_no_other_run(self, run: Path) -> None:
         """What is exported is not what was trained: the same run goes on, which it does not with other networks."""
-        Run(run).begin("satnet", toy(images=8, exports="photo"))
+        Run(run).begin("satnet", toy(images=8, exports="photo", sources=(SOURCE,)))
         with pytest.raises(RunError, match="began with blocks=1; it cannot go on with blocks=2"):
-            Run(run).begin("satnet", toy(blocks=2))
+            Run(run).begin("satnet", toy(blocks=2, sources=(SOURCE,)))
 
 
 def toy(**settings: object) -> Recipe:
@@ -306,12 +308,12 @@ def test_identity_is_a_mean_over_faces(encoder: Path) -> None:
 
 
 def test_who_stood_in_the_loss_is_said(encoder: Path, faces: Path) -> None:
-    """In the contract: the encoder with its digest, its terms and those of the data; nothing of it without identity."""
-    contract = Recipe(Config(**at_half(encoder))).fitted(faces, {}).contract({})
-    assert contract.provenance["teachers"].startswith("sphere.pth, sha256 ")
-    assert contract.notice.startswith("Research only: trained on album, sphere.pth,")
-    without = Recipe(Config(**at_half(encoder, identity=0))).fitted(faces, {}).contract({})
-    assert "teachers" not in without.provenance and without.notice.startswith("Research only: trained on album,")
+    """The encoder with its digest, its terms and those of the data; nothing of it without identity."""
+    known = Recipe(Config(**at_half(encoder))).fitted(faces, {}).config
+    assert known.teachers[0].startswith("sphere.pth, sha256 ")
+    assert terms_of(known.sources)["notice"].startswith("Research only: trained on album, sphere.pth,")
+    without = Recipe(Config(**at_half(encoder, identity=0))).fitted(faces, {}).config
+    assert not without.teachers and terms_of(without.sources)["notice"].startswith("Research only: trained on album,")
 
 
 def test_the_perceptual_loss_trains(pack: Path, tmp_path: Path) -> None:
