@@ -1,9 +1,9 @@
 """The tables of a face encoder's model card, beside dlib's recogniser: people set aside, and drawings of some of them.
 
-    python -m training.evaluation.cards people models/sphereface/1 FACES.pack
-    python -m training.evaluation.cards people models/sphereface/1 FACES.pack --pairs 3000
+    python -m training.evaluation.cards people models/sphereface/2 FACES.pack
+    python -m training.evaluation.cards people models/sphereface/2 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
-    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/1 models/caricature/2
+    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/2 models/caricature/2
 
 The pack is that of training.data.recognition. `likeness eval` has the figures of any other pictures.
 """
