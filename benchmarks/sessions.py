@@ -24,10 +24,9 @@ import onnxruntime
 import psutil
 
 from benchmarks.machine import ROOT, commit, machine
-from export.repository import Entry, Repository
+from export.repository import GRAPH, Entry, Repository
 from service import sessions
 from service.machine import held
-from service.models import GRAPH
 
 ROWS = 16  # runs of one measurement
 IDLE = 1.0  # seconds in which nobody asks for anything

@@ -14,6 +14,8 @@ from pathlib import Path
 FORMAT = 1
 MANIFEST = "manifest.json"
 CARD = "card.md"
+GRAPH = "model.onnx"
+"""The file of a model that ONNX Runtime runs."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERSION = re.compile(r"[1-9][0-9]*")

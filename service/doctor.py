@@ -18,14 +18,14 @@ import onnxruntime
 
 from export.alignment import Image
 from export.contract import LATENT, Contract
-from export.repository import Entry, Repository
+from export.repository import GRAPH, Entry, Repository
 from service import __version__
 from service.errors import NoFaceFound
 from service.faces import FaceFinder
 from service.imaging import Format, encode
 from service.machine import cores
 from service.marking import Source
-from service.models import GRAPH, OnnxModel, Row, load
+from service.models import OnnxModel, Row, load
 from service.photo import Photo
 from service.providers import (
     NAMES,

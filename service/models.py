@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.alignment import Image
 from export.contract import Contract, Value
-from export.repository import Entry
+from export.repository import GRAPH, Entry
 from service.cancellation import Cancellation
 from service.logs import log
 from service.machine import cores, trim
@@ -23,7 +23,6 @@ from service.providers import CPU, Device, Provider, ProviderUnavailable, candid
 from service.sessions import Session
 from service.settings import Settings
 
-GRAPH = "model.onnx"
 CPU_BUCKETS = (1, 2, 4)
 GPU_BUCKETS = (1, 2, 4, 8, 16, 32)
 WORTH_BATCHING = 0.97  # a row of a batch must take less than this share of a row in the best smaller one

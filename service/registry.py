@@ -23,11 +23,10 @@ from typing import Any, Generic, TypeVar
 
 from export import repository
 from export.contract import ContractError
-from export.repository import Entry, Repository, RepositoryError
+from export.repository import GRAPH, Entry, Repository, RepositoryError
 from service.engine import RowLane, Served
 from service.errors import Draining, LikenessError, ModelKept, ModelNotFound, ModelTooLarge, ModelUnsound
 from service.logs import log
-from service.models import GRAPH
 from service.telemetry import Telemetry
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.console import INTERRUPTED
+from training.console import INTERRUPTED, pair
 from training.console import told as _told
 from training.data.cli import app as data
 from training.evaluation.cli import MODEL
@@ -47,7 +47,7 @@ def train(
         written, ignored = translate(recipe, config) if config else ({}, ())
         if ignored:
             typer.secho(f"{config}: {', '.join(ignored)}: say nothing here", fg="yellow", err=True)
-        chosen = written | dict(_pair(each) for each in settings or [])
+        chosen = written | dict(pair(each) for each in settings or [])
         session = Session(recipe, chosen, into or RUNS / recipe, device=device, precision=precision)
         if session.first and session.advice:
             typer.secho(session.advice, fg="yellow", err=True)
@@ -88,7 +88,7 @@ def export_(
     with _told():
         from training.engine.session import publish_run
 
-        typer.echo(publish_run(run, to, data, precision, dict(map(_pair, settings or []))))
+        typer.echo(publish_run(run, to, data, precision, dict(map(pair, settings or []))))
 
 
 @app.command("import")
@@ -137,7 +137,7 @@ def eval_(
         from training.evaluation.evaluate import DLIB, evaluate
         from training.page import written
 
-        request = {name: _value(text) for name, text in map(_pair, settings or [])}
+        request = {name: _value(text) for name, text in map(pair, settings or [])}
         found = evaluate(model, data, against, features=features or [DLIB], request=request, count=count)
         page = into / f"{found.name.replace('/', '-')}.html"
         written(report.page(found), page)
@@ -153,10 +153,3 @@ def _value(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{text!r} is not key=value", param_hint="--set")
-    return name, value

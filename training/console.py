@@ -50,6 +50,14 @@ def watched(things: Iterable[T], what: str, count: int | None = None) -> Iterato
     return iter(track(things, what, count, transient=True, console=Console(stderr=True)))
 
 
+def pair(text: str) -> tuple[str, str]:
+    """Both sides of key=value, as an option has it."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not key=value")
+    return key, value
+
+
 def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """A line and, if it has any rows, a table on stdout."""
     from rich.console import Console

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from export.repository import Repository
+from export.repository import GRAPH, Repository
 from service.main import create_app
-from service.models import GRAPH, OnnxModel, Row
+from service.models import OnnxModel, Row
 from service.settings import Settings
 
 BUNDLED = Repository(Path(__file__).resolve().parents[2] / "models")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.console import counted, show, told, watched
+from training.console import counted, pair, show, told, watched
 
 if TYPE_CHECKING:
     from training.data.sources import Picture
@@ -144,10 +144,10 @@ def split(
         sets = [_read([each], Format.TABLE) for each in listed]
         pictures = [picture for each in sets for picture in each]
         if people:
-            lists = {part: sources.people(Path(file)) for part, file in map(_pair, people)}
+            lists = {part: sources.people(Path(file)) for part, file in map(pair, people)}
             parts = splits.by_list(pictures, lists)
         else:
-            parts = splits.by_share(pictures, {part: _number(text) for part, text in map(_pair, share or [])}, seed)
+            parts = splits.by_share(pictures, {part: _number(text) for part, text in map(pair, share or [])}, seed)
         values = iter(parts)
         for each, mine in zip(listed, sets, strict=True):
             tables.mark(each, "split", [next(values) for _ in mine])
@@ -222,7 +222,7 @@ def _read(
         Format.CARTOON_SET: sources.cartoon_set,
     }
     # The name "" stands for a domain that is not told.
-    names = dict(_pair(each) if "=" in each else ("", each) for each in domains or [])
+    names = dict(pair(each) if "=" in each else ("", each) for each in domains or [])
     found = []
     for path in sets:
         reader = readers[form or (Format.TABLE if path.suffix == ".csv" else Format.FOLDER)]
@@ -250,13 +250,6 @@ def _tell_rejected(pictures: list[Picture]) -> None:
     rejected = [picture for picture in pictures if picture.rejected]
     title = f"{len(pictures):,} pictures, {len(rejected):,} rejected"
     show(title, ["reason", "pictures"], reasons(rejected).most_common())
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{text!r} is not name=value")
-    return name, value
 
 
 def _number(text: str) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 RESEARCH = "research"
 """A source whose terms have this word makes weights that are for research only."""
+_TAUGHT, _BETWEEN = "teachers", "; "
 
 
 class Terms(TypedDict):
@@ -26,6 +27,16 @@ def terms(sources: Sequence[str]) -> Terms:
         licence="Research only, as the training data" if names else "",
         data=tuple(sources),
     )
+
+
+def taught(teachers: Sequence[str]) -> dict[str, str]:
+    """What the provenance of a contract says of the networks in a model's loss, each with its digest."""
+    return {_TAUGHT: _BETWEEN.join(teachers)} if teachers else {}
+
+
+def teachers(provenance: Mapping[str, str]) -> tuple[str, ...]:
+    """They, back out of it."""
+    return tuple(filter(None, provenance.get(_TAUGHT, "").split(_BETWEEN)))
 
 
 def foreign(file: str) -> str:

@@ -18,7 +18,7 @@ from torch import nn
 from export.contract import Contract
 from export.parity import ParityError
 from export.precision import STORED, Stored, rounded
-from export.repository import publish, vacant
+from export.repository import GRAPH, publish, vacant
 from export.to_onnx import ExportError, export_model
 from training.data import terms
 from training.engine import checkpoint, foreign, processes
@@ -31,9 +31,6 @@ from training.engine.loop import Trainer
 from training.engine.recipe import ORIGINS, Recipe, configured, find
 from training.engine.run import Run
 
-GRAPH = "model.onnx"
-TEACHERS = "; "
-"""Between two of them in a contract."""
 Origins = Mapping[str, tuple[str, ...]]
 """Some of the settings that training.engine.recipe.ORIGINS names."""
 DEVICES = ("auto", "cpu", "cuda")
@@ -160,8 +157,7 @@ def _read(file: Path) -> tuple[Tensors, Origins]:
     if file.suffix != Path(GRAPH).suffix:
         return foreign.load(file), {"sources": (terms.foreign(str(file)),)}
     tensors, contract = foreign.published(file)
-    teachers = contract.provenance.get("teachers", "")
-    return tensors, {"sources": contract.data, "teachers": tuple(filter(None, teachers.split(TEACHERS)))}
+    return tensors, {"sources": contract.data, "teachers": terms.teachers(contract.provenance)}
 
 
 def publish_run(
@@ -211,8 +207,8 @@ def publish_run(
 
 def _contract(recipe: Recipe, provenance: Mapping[str, str]) -> Contract:
     """The recipe's, with what its data sets and its teachers mean for whoever uses the model."""
-    taught = {"teachers": TEACHERS.join(recipe.config.teachers)} if recipe.config.teachers else {}
-    return replace(recipe.contract({**provenance, **taught}), **terms.terms(recipe.config.sources))
+    known = {**provenance, **terms.taught(recipe.config.teachers)}
+    return replace(recipe.contract(known), **terms.terms(recipe.config.sources))
 
 
 def _chosen(kind: type[Recipe], settings: Mapping[str, str]) -> Mapping[str, str]:

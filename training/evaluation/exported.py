@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from export.alignment import Image
 from export.contract import Contract, Value
 from export.parity import draw_feed, open_session
-from export.repository import Repository
+from export.repository import GRAPH, Repository
 from export.weights import load_state
 from training.metrics.interval import Interval, resampled
 from training.metrics.warp import turned_over
 
-GRAPH = "model.onnx"
 BATCH = 8
 RUNS = 30
 WARM_UP = 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from export.contract import Contract
-from training.data import dlib_networks
-from training.evaluation.exported import GRAPH, Exported
+from export.repository import GRAPH
+from training.data import dlib_networks, terms
+from training.evaluation.exported import Exported
 
 
 def teachers(model: Exported) -> frozenset[str]:
@@ -27,5 +28,4 @@ def dlib_s() -> str:
 
 def _named(contract: Contract) -> frozenset[str]:
     """Less the digests that stand behind them."""
-    listed = contract.provenance.get("teachers", "").split("; ")
-    return frozenset(each.partition(", ")[0] for each in listed if each)
+    return frozenset(each.partition(", ")[0] for each in terms.teachers(contract.provenance))

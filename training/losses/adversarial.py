@@ -41,6 +41,12 @@ def always_wins(figure: str = TOLD_APART, who: str = "The discriminator") -> Sym
     )
 
 
+def of_domain(domain: str) -> tuple[Symptom, Symptom]:
+    """Of the discriminator of one of several domains, with its name behind those of the figures."""
+    who = f"The discriminator of the domain {domain}"
+    return by_heart(f"{REAL_SIGN}_{domain}", who), always_wins(f"{TOLD_APART}_{domain}", who)
+
+
 def collapse(figure: str = SPREAD, of: str = "the numbers") -> Symptom:
     """Of a generator, the spread of whose pictures is logged as `figure`."""
     return Symptom(

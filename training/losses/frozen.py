@@ -6,11 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
-from export.contract import Contract, ContractError
-from export.repository import Repository, RepositoryError
-from export.weights import load_state
+from export.repository import GRAPH, Repository, RepositoryError
 from training.data.terms import foreign as foreign_source
 from training.engine import checkpoint, foreign
 from training.engine.checkpoint import Tensors
@@ -19,8 +15,6 @@ from training.engine.run import FACTS, Run
 from training.networks import sphereface, vgg
 from training.networks.sphereface import SphereFace
 from training.networks.vgg import Vgg16
-
-GRAPH = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def recogniser(path: Path) -> Recogniser:
             name, file, sources = path.name, path, (foreign_source(str(path)),)
         network = SphereFace(*sphereface.form(state))
         network.load_state_dict(state)
-    except (RepositoryError, ContractError, ValueError, RuntimeError) as error:
+    except (RepositoryError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is no face encoder: {error}") from error
     return Recogniser(network.eval().requires_grad_(False), _digested(name, file), sources)
 
@@ -67,9 +61,9 @@ def _published(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
     """Name, file, weights and data sets."""
     model, version = folder.absolute().parts[-2:]
     path = Repository(folder.absolute().parents[1]).resolve(model, int(version)).path(GRAPH)
-    metadata = {each.key: each.value for each in onnx.load(path, load_external_data=False).metadata_props}
-    state = {key.removeprefix("network."): value for key, value in load_state(path).items()}
-    return f"{model}/{version}", path, state, Contract.from_metadata(metadata, str(path)).data
+    weights, contract = foreign.published(path)
+    state = {key.removeprefix("network."): value for key, value in weights.items()}
+    return f"{model}/{version}", path, state, contract.data
 
 
 def _trained(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:

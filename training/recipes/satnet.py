@@ -51,11 +51,10 @@ from training.engine.recipe import Plan, Sheet, Stream
 from training.losses.adversarial import (
     HINGE,
     NON_SATURATING,
-    REAL_SIGN,
     Objective,
-    by_heart,
     least_squares,
-    real_sign,
+    note_signs,
+    of_domain,
 )
 from training.losses.frozen import Recogniser, perceptual, recogniser
 from training.losses.identity import identity_hinge, similarity
@@ -71,6 +70,8 @@ DIRECTIONS = ((PHOTO, DRAWING), (DRAWING, PHOTO))
 GENERATORS = tuple(f"{domain}_generator" for domain in (PHOTO, DRAWING))
 DISCRIMINATORS = tuple(f"{domain}_discriminator" for domain in (PHOTO, DRAWING))
 OBJECTIVES = {"hinge": HINGE, "nsgan": NON_SATURATING, "lsgan": least_squares()}
+MIDDLES = {"lsgan": 0.5}
+"""The logit that says nothing, where it is not 0."""
 DESCRIPTIONS = {
     "drawing": "Photo to drawing, in any style, unpaired (SATNet)",
     "photo": "Drawing to photo, in any style, unpaired (SATNet)",
@@ -151,9 +152,7 @@ class Recipe(engine.Recipe):
     Config = Config
     averaged = GENERATORS
     free = frozenset({"exports"})
-    symptoms = tuple(
-        by_heart(f"{REAL_SIGN}_{domain}", f"The discriminator of the domain {domain}") for domain in (PHOTO, DRAWING)
-    )
+    symptoms = (*of_domain(PHOTO), *of_domain(DRAWING))
     config: Config
 
     @classmethod
@@ -241,7 +240,8 @@ class Recipe(engine.Recipe):
             real, fake = judge(_pictures(step, target)), judge(made)
             losses = [self._objective.discriminator(real[name], fake[name]) for name in real]
             terms[f"adversarial_{target}"] = self._adversarial * torch.stack(losses).sum()
-            step.note(f"{REAL_SIGN}_{target}", real_sign(real["halved_0_patch"]))
+            middle = MIDDLES.get(self.config.objective, 0.0)
+            note_signs(step, real["halved_0_patch"] - middle, fake["halved_0_patch"] - middle, f"_{target}")
         return terms
 
     def generator_loss(self, step: Step) -> Mapping[str, Tensor]:

@@ -40,22 +40,19 @@ from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
 from training.engine.recipe import Plan, Positive, Sheet, Stream
 from training.losses.adversarial import (
-    REAL_SIGN,
     SPREAD,
-    TOLD_APART,
     Wandering,
-    always_wins,
-    by_heart,
     collapse,
     least_squares,
     note_signs,
+    of_domain,
 )
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.normalisation import clamp_shares
 from training.networks.pixels import PixelTranslator, picture, pixels
 from training.networks.ugatit import Generator, discriminator
 
-DOMAINS = ("photo", "drawing")
+DOMAINS = (PHOTO, DRAWING)
 GENERATORS = ("photo_to_drawing", "drawing_to_photo")
 DISCRIMINATORS = tuple(f"{domain}_discriminator" for domain in DOMAINS)
 LEAST = 96
@@ -93,8 +90,7 @@ class Recipe(engine.Recipe):
         symptom
         for source, target in (DOMAINS, DOMAINS[::-1])
         for symptom in (
-            by_heart(f"{REAL_SIGN}_{target}", f"The discriminator of the domain {target}"),
-            always_wins(f"{TOLD_APART}_{target}", f"The discriminator of the domain {target}"),
+            *of_domain(target),
             collapse(f"{SPREAD}_{target}", f"the {source}s"),
         )
     )
