@@ -13,13 +13,15 @@ import numpy as np
 from export.alignment import apply, similarity
 from training.data.portraits import MIRROR
 
-FACTOR = 2.4  # what strength 1 multiplies a deviation by
+FACTOR = 2.75  # what strength 1 multiplies a deviation by
 TILT_SHARE = 0.5  # the share of the exaggeration that the asymmetric part gets
 EXPRESSION_SHARE = (
     0.15  # the share that the mouth's own shape gets: a smile is of the moment, place and width are the person's
 )
-EASING = 0.45  # how soon more strength adds less
+EASING = 0.9  # how soon more strength adds less
 COMPONENTS = 28  # shape components that are exaggerated; the rest is the landmark network's noise
+CODE_SIZE = 8  # numbers of a warp code, each for one of the first shape components
+CODE_REACH = 0.5  # how far a number of one standard deviation changes its component, as a logarithm
 STEPS = 8  # Euler steps of the flow from face to caricature; each is too small to fold
 STIFFNESS = 2e-3  # regularises the thin-plate spline: neighbouring points may disagree a little instead of tearing
 REACH = 0.75  # how far beyond the landmarks, in face radii, the head still follows the face
@@ -33,6 +35,7 @@ class FaceSpace:
     components: np.ndarray  # [K, 136] principal directions, closed under mirroring
     deviations: np.ndarray  # [K] standard deviation along each
     habit: np.ndarray  # [68, 2] what artists do to every face
+    expression: np.ndarray  # [2, 136] how faces move as mouth corners rise and lips part, by pixels of `mouth`
 
     @classmethod
     def load(cls, packed: Path) -> "FaceSpace":
@@ -50,28 +53,42 @@ class FaceSpace:
             fitted = np.stack([apply(similarity(face, mean), face) for face in faces])
             mean = fitted.mean(0)
         flat = (fitted - mean).reshape(len(faces), -1)
-        _, singular, directions = np.linalg.svd(flat, full_matrices=False)
+        mouths = mouth(fitted) - mouth(mean)
+        expression = np.linalg.lstsq(mouths, flat, rcond=None)[0]
+        _, singular, directions = np.linalg.svd(flat - mouths @ expression, full_matrices=False)
         spread = singular[:COMPONENTS] / np.sqrt(len(faces))
-        return cls(mean, directions[:COMPONENTS], spread, habit(before, after, mean, side))
+        return cls(mean, directions[:COMPONENTS], spread, habit(before, after, mean, side), expression)
 
-    def deviation(self, face: np.ndarray, side: int = 256) -> np.ndarray:
-        """What is particular about a face [68, 2]: pixels of the frame, similarity and landmark noise taken out."""
+    def deviation(self, face: np.ndarray, code: np.ndarray | None = None, side: int = 256) -> np.ndarray:
+        """What is particular about a face [68, 2]: pixels of the frame; similarity, expression, landmark noise taken out.
+
+        A warp code [8] says of each of the first components how far it counts: 1 at 0, 1.65 at 1, .61 at -1.
+        """
         to_mean = similarity(face, self.mean)
-        flat = (apply(to_mean, face) - self.mean).reshape(-1)
+        fitted = apply(to_mean, face)
+        flat = (fitted - self.mean).reshape(-1) - (mouth(fitted) - mouth(self.mean)) @ self.expression
         coefficients = flat @ self.components.T
+        if code is not None:
+            coefficients[:CODE_SIZE] *= np.exp(CODE_REACH * np.clip(code, -2, 2))
         own = (coefficients @ self.components).reshape(68, 2)
         other = mirrored(own[None] + self.mean, side)[0] - self.mean
         even, odd = (own + other) / 2, (own - other) / 2
         return calm_mouth(even + TILT_SHARE * odd, self.mean) @ np.linalg.inv(to_mean[:, :2]).T
 
-    def displacement(self, face: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    def displacement(self, face: np.ndarray, strength: float = 1.0, code: np.ndarray | None = None) -> np.ndarray:
         """How far a strength moves each landmark [68, 2], pixels."""
         to_face = np.linalg.inv(similarity(face, self.mean)[:, :2])
-        return ease(strength) * ((FACTOR - 1) * self.deviation(face) + self.habit @ to_face.T)
+        return ease(strength) * ((FACTOR - 1) * self.deviation(face, code) + self.habit @ to_face.T)
+
+
+def mouth(faces: np.ndarray) -> np.ndarray:
+    """How far the mouth's corners are raised and the lips part, pixels [..., 2], of faces [..., 68, 2]."""
+    top, bottom = faces[..., 62, 1], faces[..., 66, 1]
+    return np.stack([(top + bottom - faces[..., 48, 1] - faces[..., 54, 1]) / 2, bottom - top], -1)
 
 
 def ease(strength: float) -> float:
-    """Displacement of a strength in units of strength 1, ever gentler: 0 at 0, 1 at 1, 1.64 at 2, 2.04 at 3."""
+    """Displacement of a strength in units of strength 1, ever gentler: 0 at 0, 1 at 1, 1.41 at 2, 1.57 at 3."""
     return float(np.expm1(-EASING * strength) / np.expm1(-EASING))
 
 
