@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.networks.caricature import Caricaturist, Convolution, Flow, Pen, eased, identity, picture
+from training.networks.caricature import Caricaturist
+from training.networks.pixels import picture
+from training.networks.satnet_r import Convolution, Flow, Pen, eased, identity
 
 
 @pytest.fixture(scope="module")

@@ -1,215 +1,11 @@
-"""The caricaturist network: an explicit warp, then paint.
-
-B batch, C channels, H W height and width. Pictures are float [B, 3, 256, 256] in -1..1 inside, uint8 [B, 256, 256, 3]
-RGB outside; fields are [B, 2, H, W] (x, y) in units of half the frame, as grid_sample takes them.
-"""
+"""The caricaturist network: the parts of SATNet-R with a strength and a style alone."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.caricaturist import EASING
-from training.data.painter import STYLE_SIZE, hatching
 from training.networks.pixels import picture
-
-SIDE = 256
-CELLS = 32  # the velocity field's resolution
-SQUARINGS = 5  # the field is integrated over 2^5 steps
-
-
-class Convolution(nn.Sequential):
-    """3x3 convolution, batch normalisation and, unless `linear`, ReLU.
-
-    Out of training the normalisation is part of the convolution's weights. ONNX Runtime, which does not merge the two
-    where weights are stored as float16, then computes every sum in one order, whatever its number of threads.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, linear: bool = False) -> None:
-        active = () if linear else (nn.ReLU(inplace=True),)
-        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), *active)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return super().forward(x)
-        convolution, norm, *active = self
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        weight, bias = convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-        x = F.conv2d(x, weight, bias, convolution.stride, convolution.padding)
-        return F.relu(x) if active else x
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around an identity path."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = Convolution(channels, channels)
-        self.second = Convolution(channels, channels, linear=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
-
-
-class WarpHead(nn.Module):
-    """Looks at a face [B, 3, 128, 128] and says in which direction to exaggerate it: a velocity field [B, 2, 32, 32].
-
-    Two paths add up: a global one that weighs the whole face against the mean face, and a local one that sees where
-    each feature stands. The field fades to zero at the frame's edge, so that a pasted crop meets the photo.
-    """
-
-    def __init__(self, width: int = 24) -> None:
-        super().__init__()
-        a, b, c, d = width, 2 * width, 4 * width, 6 * width
-        self.stem = nn.Sequential(Convolution(3, a, 2), Convolution(a, b, 2), Residual(b))  # 32 x 32
-        self.middle = nn.Sequential(Convolution(b, c, 2), Residual(c))  # 16 x 16
-        self.deep = nn.Sequential(Convolution(c, d, 2), Residual(d), Residual(d))  # 8 x 8
-        self.squeeze = Convolution(d, b)
-        self.judge = nn.Sequential(nn.Linear(b * 64, 256), nn.ReLU(inplace=True), nn.Linear(256, 2 * 16 * 16))
-        self.up_middle = Convolution(d + c, c)
-        self.up_fine = Convolution(c + b, b)
-        self.field = nn.Conv2d(b, 2, 3, 1, 1)
-        edge = torch.sin(torch.pi * (torch.arange(CELLS) + 0.5) / CELLS).clamp(max=0.5) * 2
-        self.register_buffer("fade", torch.minimum(edge[:, None], edge[None, :])[None, None], persistent=False)
-        for last in (self.judge[-1], self.field):
-            nn.init.normal_(last.weight, std=1e-3)
-            nn.init.zeros_(last.bias)
-
-    def forward(self, face: Tensor) -> Tensor:
-        fine = self.stem(face)
-        middle = self.middle(fine)
-        deep = self.deep(middle)
-        whole = self.judge(self.squeeze(deep).flatten(1)).unflatten(1, (2, 16, 16))
-        local = self.up_middle(torch.cat([doubled(deep), middle], 1))
-        local = self.field(self.up_fine(torch.cat([doubled(local), fine], 1)))
-        return (doubled(whole) + local) * self.fade
-
-
-def doubled(x: Tensor) -> Tensor:
-    """Bilinear upsampling by two."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-class Flow(nn.Module):
-    """The exponential of a stationary velocity field, by scaling and squaring (Arsigny et al. 2006).
-
-    velocity [B, 2, h, w] -> displacement [B, 2, h, w]. A flow is invertible whatever its strength, so features stretch
-    and never fold over each other.
-    """
-
-    def __init__(self, cells: int = CELLS) -> None:
-        super().__init__()
-        self.register_buffer("grid", identity(cells), persistent=False)
-
-    def forward(self, velocity: Tensor) -> Tensor:
-        displacement = velocity / 2**SQUARINGS
-        for _ in range(SQUARINGS):
-            at = (self.grid + displacement).permute(0, 2, 3, 1)
-            onward = F.grid_sample(displacement, at, mode="bilinear", padding_mode="border", align_corners=False)
-            displacement = displacement + onward
-        return displacement
-
-
-def identity(side: int) -> Tensor:
-    """The centres of a grid's cells [1, 2, side, side] (x, y), -1..1 from edge to edge of the frame."""
-    centres = (torch.arange(side) + 0.5) * 2 / side - 1
-    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
-
-
-class Modulated(nn.Module):
-    """A 3x3 convolution whose outputs the style scales and shifts."""
-
-    def __init__(self, inputs: int, outputs: int, code: int, stride: int = 1) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, 3, stride, 1)
-        self.affine = nn.Linear(code, 2 * outputs)
-        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(self.convolution.bias)
-        nn.init.normal_(self.affine.weight, std=0.1)
-        nn.init.zeros_(self.affine.bias)
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        scale, shift = self.affine(code)[:, :, None, None].chunk(2, 1)
-        return F.relu(self.convolution(x) * (1 + scale) + shift)
-
-
-class Pen(nn.Module):
-    """Finds where a pen would go: picture [B, 3, H, W] -> response [B, 1, H, W], high on dark lines.
-
-    The strongest of eight long difference-of-Gaussians filters, one per direction, at full resolution: lines stay as
-    crisp as the photo's. The filters start as the classical ones (Kang et al. 2007) and are trained on.
-    """
-
-    def __init__(self, directions: int = 8, size: int = 9) -> None:
-        super().__init__()
-        self.filters = nn.Conv2d(1, directions, size, padding=size // 2, padding_mode="replicate", bias=False)
-        half = torch.arange(size) - size // 2
-        y, x = torch.meshgrid(half.float(), half.float(), indexing="ij")
-        bank = []
-        for turn in torch.arange(directions) * torch.pi / directions:
-            across, along = x * torch.cos(turn) + y * torch.sin(turn), y * torch.cos(turn) - x * torch.sin(turn)
-            profiles = [torch.exp(-((across / width) ** 2) / 2) / width for width in (1.2, 1.9)]
-            bank.append((profiles[1] - profiles[0]) * torch.exp(-((along / 2.5) ** 2) / 2))
-        weight = torch.stack(bank)[:, None]
-        weight = weight - weight.mean((2, 3), keepdim=True)
-        self.filters.weight.data = 8 * weight / weight.abs().sum((2, 3), keepdim=True)
-
-    def forward(self, picture: Tensor) -> Tensor:
-        red, green, blue = (0.5 * picture + 0.5).split(1, 1)
-        grey = torch.sqrt((0.3 * red + 0.59 * green + 0.11 * blue).clamp(min=1e-3))
-        return self.filters(grey).amax(1, keepdim=True)
-
-
-class Painter(nn.Module):
-    """Paints a photo in a look: (picture [B, 3, 256, 256], style [B, 6]) -> picture [B, 3, 256, 256].
-
-    A U-Net on 2x2 blocks of pixels lays the colour and says how hard a pen presses where; the pen draws over it. The
-    mean of the deepest features joins the style code, since how bright the paper is lit depends on the whole face; the
-    hatching that a look may ask for is drawn on the paper, so it comes as an input.
-    """
-
-    def __init__(self, code: int = 64) -> None:
-        super().__init__()
-        a, b, c = 32, 48, 96
-        self.code = nn.Sequential(
-            nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
-        )
-        self.scene = nn.Linear(c, code)
-        self.fine = nn.ModuleList([Modulated(20, a, code), Modulated(a, a, code)])  # 128 x 128
-        self.middle = nn.ModuleList([Modulated(a, b, code, 2), Modulated(b, b, code)])  # 64 x 64
-        self.deep = nn.ModuleList([Modulated(b, c, code, 2), *(Modulated(c, c, code) for _ in range(3))])  # 32 x 32
-        self.up_middle = nn.ModuleList([Modulated(c + b, b, code), Modulated(b, b, code)])
-        self.up_fine = nn.ModuleList([Modulated(b + a, a, code), Modulated(a, a, code)])
-        self.colour = nn.Conv2d(a + 20, 12, 3, 1, 1)
-        self.pen = Pen()
-        self.pressure = nn.Conv2d(a, 2, 3, 1, 1)  # gain and threshold
-        self.ink = nn.Linear(code, 3)
-        nn.init.normal_(self.pressure.weight, std=0.01)
-        self.pressure.bias.data = torch.tensor([5.0, -3.0])
-        nn.init.constant_(self.ink.bias, -0.8)
-        grating = torch.from_numpy(hatching(SIDE)).float().permute(2, 0, 1)[None]
-        self.register_buffer("grating", F.pixel_unshuffle(grating, 2), persistent=False)
-
-    def forward(self, picture: Tensor, style: Tensor) -> Tensor:
-        code = self.code(style)
-        blocks = F.pixel_unshuffle(picture, 2)
-        blocks = torch.cat([blocks, self.grating.expand(blocks.shape[0], -1, -1, -1)], 1)
-        fine = through(self.fine, blocks, code)
-        middle = through(self.middle, fine, code)
-        deep = through(self.deep, middle, code)
-        code = F.relu(code + self.scene(deep.mean((2, 3))))
-        middle = through(self.up_middle, torch.cat([doubled(deep), middle], 1), code)
-        fine = through(self.up_fine, torch.cat([doubled(middle), fine], 1), code)
-        paint = F.pixel_shuffle(self.colour(torch.cat([fine, blocks], 1)), 2)
-        gain, threshold = doubled(self.pressure(fine)).chunk(2, 1)
-        line = torch.sigmoid(gain * self.pen(picture) + threshold)
-        return paint + line * (self.ink(code)[:, :, None, None] - paint)
-
-
-def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
-    """The layers one after the other under the same code."""
-    for layer in layers:
-        x = layer(x, code)
-    return x
+from training.networks.satnet_r import FRAME, Flow, Painter, WarpHead, eased, identity
 
 
 class Caricaturist(nn.Module):
@@ -217,8 +13,8 @@ class Caricaturist(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.warp_head, self.flow, self.painter = WarpHead(), Flow(), Painter()
-        self.register_buffer("grid", identity(SIDE), persistent=False)
+        self.warp_head, self.flow, self.painter = WarpHead(code=0), Flow(), Painter()
+        self.register_buffer("grid", identity(FRAME), persistent=False)
 
     def displacement(self, picture: Tensor, strength: Tensor) -> Tensor:
         """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame."""
@@ -228,7 +24,7 @@ class Caricaturist(nn.Module):
     def warp(self, picture: Tensor, strength: Tensor) -> Tensor:
         """The exaggerated photo [B, 3, 256, 256]; strength 0 gives the photo itself."""
         offset = F.interpolate(
-            self.displacement(picture, strength), size=(SIDE, SIDE), mode="bilinear", align_corners=False
+            self.displacement(picture, strength), size=(FRAME, FRAME), mode="bilinear", align_corners=False
         )
         at = (self.grid + offset).permute(0, 2, 3, 1)
         return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
@@ -245,9 +41,3 @@ def from_state(state: dict[str, Tensor]) -> Caricaturist:
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
     return model.eval()
-
-
-def eased(strength: Tensor) -> Tensor:
-    """Strength as flow time: 0 at 0, 1 at 1 and ever gentler, so that strength 3 still is a face."""
-    scale = 1 / (1 - torch.exp(torch.tensor(-EASING)))
-    return (1 - torch.exp(-EASING * strength)) * scale

@@ -42,7 +42,9 @@ from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.judge import Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 from training.metrics.warp import explained, folded
-from training.networks.caricature import Caricaturist, WarpHead, eased, from_state, picture
+from training.networks.caricature import Caricaturist, from_state
+from training.networks.pixels import picture
+from training.networks.satnet_r import WarpHead, eased
 from training.stage import Batch, Stage, train
 
 WARP = Stage(name="warp", images=132_000, batch=32, rate=1e-3, half_life=10_000, every=12_000)

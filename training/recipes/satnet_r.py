@@ -1,0 +1,544 @@
+"""Photos to caricatures: an explicit warp, then paint, each learnt from pairs (SATNet-R).
+
+Paper: none; the parts are AutoToon's explicit warp (Gong et al. 2020), scaling and squaring (Arsigny et al. 2006), FiLM
+(Perez et al. 2018) and a style-modulated U-Net. Data: a pack of shapes for the warp, one of drawings for the painter.
+The two know nothing of each other, so that they are trained side by side and joined when they are exported
+(docs/satnet-r.md).
+
+    likeness train satnet_r --data runs/shapes.pack --into runs/warp
+    likeness train satnet_r --data runs/drawings.pack --into runs/paint --set part=paint --set images=33000 \
+        --set batch=3 --set half_life=1500
+    likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
+
+Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
+
+    warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
+    paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2                E: reads the style of a drawing
+            + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
+    both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
+            it resembles
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import default_collate
+
+from export.alignment import SQUARE_256, Template
+from export.contract import STYLE, Contract, Control
+from training.data.errors import DataError
+from training.data.pack import Pack
+from training.data.painter import STYLE_SIZE, STYLES
+from training.data.portraits import MIRROR
+from training.data.sources import DRAWING
+from training.data.streams import Rows, Shuffled
+from training.data.views import Views
+from training.engine import checkpoint
+from training.engine import recipe as engine
+from training.engine.clock import half_cosine
+from training.engine.errors import RecipeError, RunError
+from training.engine.phase import Batch, Networks, Phase, Step, adamw
+from training.engine.randomness import Random
+from training.engine.recipe import ORIGINS, Plan, Positive, Row, Sheet, Stream
+from training.engine.run import Run
+from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
+from training.losses.augmentation import augmented
+from training.losses.distillation import neighbour_loss
+from training.losses.frozen import Recogniser, recogniser
+from training.losses.identity import contrast, faces_of_square, identity_hinge, similarity
+from training.losses.penalties import lazy, r1
+from training.losses.reconstruction import edges, fine_lines, landmark_error
+from training.metrics.warp import explained, folded
+from training.networks.pixels import picture, pixels
+from training.networks.satnet_r import (
+    CODE_SIZE,
+    FRAME,
+    PARTS,
+    Exemplar,
+    Painter,
+    Translator,
+    Warp,
+    WarpHead,
+    discriminator,
+    eased,
+    moved,
+)
+
+NAME = "satnet_r"
+NETWORKS = {"warp": ("warp",), "paint": ("painter", "exemplar")}
+"""What each part trains."""
+COLUMNS = {
+    "warp": {"landmarks": 68, "displacement": 68, "field": 32, "code": CODE_SIZE},
+    "paint": {"style": STYLE_SIZE},
+}
+"""What its pack has beside pictures, and the length of the first axis of that."""
+STRENGTHS = (0.2, 2.5)
+"""At which the warp is looked at in training."""
+SHOWN = tuple(STYLES)[:4]
+"""Styles on a sheet."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Plan):
+    """Of the warp; what the painter has otherwise is in docs/satnet-r.md."""
+
+    images: int = 132_000
+    checkpoint: int = 12_000
+    sheet: int = 12_000
+    part: Literal["warp", "paint"] = "warp"
+    side: int = 256
+    """Of pictures; 128 is for small machines."""
+    warp_width: Positive = 24
+    paint_width: Positive = 32
+    deformable: bool = False
+    """Whether the painter's deepest convolutions are."""
+    apart: int = 400
+    """The last pairs are for measures alone."""
+    rate: float = 1e-3
+    decay: float = 1e-2
+    warm_up: Share = 0.02
+    clip: float = 1.0
+    landmarks: float = 10.0
+    field: float = 10.0
+    colour: float = 1.0
+    edges: float = 3.0
+    lines: float = 1.0
+    style: float = 0.1
+    texture: float = 0.0
+    """The weight of a discriminator's word; it sees `drawings`."""
+    drawings: str = ""
+    """A pack of drawings of any photos, aligned to square-256."""
+    domain: str = DRAWING
+    """Which of its pictures are looked at."""
+    discriminator_width: Positive = 32
+    discriminator_rate: float = 2e-4
+    gamma: float = 10.0
+    """Of the penalty R1, which comes with every `penalty_every`-th step."""
+    penalty_every: Positive = 16
+    augmented: Share = 1.0
+    """The share of pictures that each kind of augmentation changes before they are judged."""
+    hinge: float = 0.0
+    threshold: float = 0.2875
+    """The cosine from which a face is the person's."""
+    cosine: float = 0.0
+    contrast: float = 0.0
+    temperature: float = 0.07
+    """Of the contrast."""
+    distillation: float = 0.0
+    softness: float = 0.1
+    """The temperature of distillation."""
+    recogniser: str = "models/sphereface/2"
+    """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
+    learnt: tuple[str, ...] = ()
+    """Parts that were trained: this one, and those of the run that it begins from."""
+    joined: str = ""
+    """A run of the other part, of which an export takes that."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.side not in (FRAME // 2, FRAME):
+            raise RecipeError(f"side: must be {FRAME // 2} or {FRAME}, not {self.side}")
+        if self.paint_width % 2:
+            raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
+        if self.texture and not (self.part == "paint" and self.drawings):
+            raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
+        if self.temperature <= 0 or self.softness <= 0:
+            raise RecipeError("temperature and softness: must be more than 0")
+
+    @property
+    def identity(self) -> bool:
+        """Whether a face encoder stands in the loss."""
+        return any((self.hinge, self.cosine, self.contrast, self.distillation))
+
+
+class Shapes:
+    """Photos and where they should be warped; every other one is mirrored (rows)."""
+
+    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
+        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`image` uint8 [128, 128, 3] and the columns of the pack, in pixels of the frame."""
+        place = self._begin + index
+        row = {name: self._pack.columns[name][place].astype(np.float32) for name in COLUMNS["warp"]}
+        row["image"] = self._pack.image(place)
+        return mirrored(row) if self._varied and random.random() < 0.5 else row
+
+
+class Drawings:
+    """Photos and drawings of them in a style (rows)."""
+
+    def __init__(self, pack: Pack, side: int, begin: int, end: int) -> None:
+        self._pack, self._side, self._begin, self._end = pack, side, begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
+        place = self._begin + index
+        pair = self._pack.image(place)
+        if pair.shape[:2] != (FRAME, 2 * FRAME):
+            raise DataError(f"{self._pack.path}: picture {place} is not {FRAME} pixels high and {2 * FRAME} wide")
+        pair = cv2.resize(pair, (2 * self._side, self._side), interpolation=cv2.INTER_AREA)
+        photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
+        return {"photo": photo, "drawing": drawing, "style": self._pack.columns["style"][place].astype(np.float32)}
+
+
+class Beside:
+    """Pairs, each with a drawing of somebody else as `other` (stream)."""
+
+    def __init__(self, pairs: Stream, drawings: Stream) -> None:
+        self._pairs, self._drawings = pairs, drawings
+
+    def __getitem__(self, place: int) -> Row:
+        return {**self._pairs[place], "other": self._drawings[place]["image"]}
+
+
+def mirrored(row: Row) -> dict[str, Any]:
+    """The same shape in a mirrored picture; what a code does to a face is mirrored with that."""
+    turn = np.array([-1, 1], np.float32)
+    return {
+        "image": np.ascontiguousarray(row["image"][:, ::-1]),
+        "landmarks": row["landmarks"][MIRROR] * turn + np.array([FRAME - 1, 0], np.float32),
+        "displacement": row["displacement"][MIRROR] * turn,
+        "field": np.ascontiguousarray(row["field"][:, ::-1] * turn),
+        "code": row["code"],
+    }
+
+
+def relit(face: Tensor, random: Random) -> Tensor:
+    """Exposure, contrast, tint, grain and lost colour, one draw per picture [B, 3, H, W] in -1..1."""
+    light = ((face + 1) / 2).clamp(0, 1) ** torch.exp(0.35 * random.normal(1, 1, 1))
+    light = (light - 0.5) * torch.exp(0.2 * random.normal(1, 1, 1)) + 0.5 + 0.05 * random.normal(1, 1, 1)
+    light = light * torch.exp(0.08 * random.normal(3, 1, 1))
+    light = torch.where(random.uniform(1, 1, 1) < 0.1, light.mean(1, keepdim=True), light)
+    return (light + 0.02 * random.uniform(1, 1, 1) * random.normal(*face.shape[1:])) * 2 - 1
+
+
+def half_frames(pixels: Tensor) -> Tensor:
+    """Pixel offsets of the frame in units of half of it."""
+    return pixels * (2 / FRAME)
+
+
+def points(pixels: Tensor) -> Tensor:
+    """Pixel positions of the frame in -1..1 from edge to edge of it."""
+    return (pixels + 0.5) * (2 / FRAME) - 1
+
+
+class Recipe(engine.Recipe):
+    """A warp and a painter, of which a run trains one."""
+
+    Config = Config
+    averaged = ("warp", "painter", "exemplar")
+    float16 = True
+    free = frozenset({"joined"})
+    symptoms = (by_heart(), always_wins())
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        """With the other part's origins, if it is joined. RunError if that is no run."""
+        super().__init__(config)
+        if config.joined:
+            other = Run(Path(config.joined)).facts()["settings"]
+            both = {
+                name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())]))
+                for name in (*ORIGINS, "learnt")
+            }
+            self.config = replace(config, **both)
+
+    def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
+        """With the parts that were trained. DataError where the pack is not one of the part's."""
+        part, pack = self.config.part, Pack(data)
+        for name, length in COLUMNS[part].items():
+            if name not in pack.columns:
+                raise DataError(f"{data}: part={part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
+            if (found := pack.columns[name].shape[1:2]) != (length,):
+                raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
+        if len(pack) <= self.config.apart:
+            raise DataError(f"{data}: apart={self.config.apart} leaves none of its {len(pack)} pairs to learn from")
+        learnt = tuple(dict.fromkeys([*parent.get("learnt", ()), part]))
+        fitted = super().fitted(data, parent)
+        return type(self)(replace(fitted.config, learnt=learnt))
+
+    def sources(self, data: Path) -> Sequence[str]:
+        """Those of the drawings and of the face encoder too."""
+        knobs = self.config
+        drawings = Pack(Path(knobs.drawings)).present("source") if knobs.texture else ()
+        return [*super().sources(data), *drawings, *(self._recogniser.sources if knobs.identity else ())]
+
+    def teachers(self, data: Path) -> Sequence[str]:
+        """The face encoder in the loss, with its digest."""
+        return [self._recogniser.name] if self.config.identity else []
+
+    @cached_property
+    def _recogniser(self) -> Recogniser:
+        return recogniser(Path(self.config.recogniser))
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
+        knobs = self.config
+        found: dict[str, nn.Module] = {
+            "warp": Warp(WarpHead(knobs.warp_width)).train(knobs.part == "warp"),
+            "painter": Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable),
+            "exemplar": Exemplar(),
+        }
+        if knobs.texture:
+            found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width)
+        return found
+
+    def phases(self) -> Sequence[Phase]:
+        knobs = self.config
+        loss = self.warp_loss if knobs.part == "warp" else self.paint_loss
+        generator = Phase(
+            name=knobs.part,
+            trains=NETWORKS[knobs.part],
+            loss=loss,
+            optimiser=adamw(knobs.rate, decay=knobs.decay),
+            schedule=half_cosine(knobs.images, round(knobs.warm_up * knobs.images)),
+            clip=knobs.clip,
+        )
+        if not knobs.texture:
+            return (generator,)
+        judge = Phase(
+            name="discriminator",
+            trains=("discriminator",),
+            loss=self.discriminator_loss,
+            optimiser=lazy(knobs.discriminator_rate, (0.0, 0.99), knobs.penalty_every),
+        )
+        penalty = Phase(
+            name="r1",
+            trains=("discriminator",),
+            loss=self.gradient_penalty,
+            shares="discriminator",
+            every=knobs.penalty_every,
+        )
+        return (generator, judge, penalty)
+
+    def warp_loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Landmarks go where they should at any strength, and the whole field is the teacher's."""
+        knobs, warp, batch = self.config, step.networks["warp"], step.batch
+        photo = relit(picture(batch["image"]), step.random)
+        velocity = warp.head(photo, batch["code"]).float()
+        least, most = STRENGTHS
+        time = eased(least + (most - least) * step.random.uniform())[:, None, None, None]
+        target = batch["landmarks"] + time[..., 0] * batch["displacement"]
+        field = warp.flow(velocity * time)
+        missed = landmark_error(field, points(batch["landmarks"]), points(target)) / time[..., 0, 0]
+        dense = (warp.flow(velocity) - half_frames(batch["field"].permute(0, 3, 1, 2))).abs().sum(1)
+        step.note("missed_pixels", missed.mean() * FRAME / 2)
+        terms = {"landmarks": knobs.landmarks * missed.mean(), "field": knobs.field * dense.mean()}
+        return terms | (self._identity(step, moved(photo, field), photo) if knobs.identity else {})
+
+    def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
+        """The drawing of a photo in its style, and the style of the drawing."""
+        knobs, batch = self.config, step.batch
+        photo, wanted = picture(batch["photo"]), picture(batch["drawing"])
+        drawn = step.networks["painter"](photo, batch["style"]).float()
+        read = step.networks["exemplar"](wanted).float()
+        terms = {
+            "colour": knobs.colour * F.l1_loss(drawn, wanted),
+            "edges": knobs.edges * edges(drawn, wanted),
+            "lines": knobs.lines * fine_lines(drawn, wanted),
+            "style": knobs.style * F.mse_loss(read, batch["style"]),
+        }
+        if knobs.identity:
+            terms |= self._identity(step, self._made(step), photo)
+        if knobs.texture:
+            judged = self._judged(step, self._made(step)).values()
+            deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
+            terms["texture"] = knobs.texture * deceived
+        return terms
+
+    def discriminator_loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Drawings of others are drawings, those that were made are not."""
+        real, made = (self._judged(step, each) for each in (picture(step.batch["other"]), self._made(step).detach()))
+        note_signs(step, real["patch_real"], made["patch_real"])
+        losses = [NON_SATURATING.discriminator(real[name], made[name]) for name in real]
+        return {"adversarial": torch.stack(losses).mean()}
+
+    def gradient_penalty(self, step: Step) -> Mapping[str, Tensor]:
+        """Flat where drawings are."""
+
+        def judged(pictures: Tensor) -> Tensor:
+            return torch.stack([each.mean((1, 2, 3)) for each in self._judged(step, pictures).values()]).mean(0)
+
+        penalty = r1(judged, picture(step.batch["other"]))
+        return {"gradient": self.config.gamma * self.config.penalty_every * penalty}
+
+    def _judged(self, step: Step, pictures: Tensor) -> Mapping[str, Tensor]:
+        found: Mapping[str, Tensor] = step.networks["discriminator"](
+            augmented(pictures, step.random, self.config.augmented)
+        )
+        return found
+
+    def _made(self, step: Step) -> Tensor:
+        """The whole translation of the batch's photos, at any strength and code."""
+
+        def make() -> Tensor:
+            photo, random = picture(step.batch["photo"]), step.random
+            strength, code = STRENGTHS[1] * random.uniform(), random.normal(CODE_SIZE)
+            with torch.no_grad():
+                warped = step.networks["warp"](photo, strength, code, torch.ones_like(code[:, : len(PARTS)]))
+            drawn: Tensor = step.networks["painter"](warped, step.batch["style"])
+            return drawn.float()
+
+        return step.once("made", make)
+
+    def _identity(self, step: Step, made: Tensor, photo: Tensor) -> dict[str, Tensor]:
+        """What the face encoder says of pictures and of what was made of them; terms without a weight are not there."""
+        knobs, look = self.config, self._recogniser.network.to(made.device)
+        with torch.no_grad():
+            known = look(faces_of_square(photo))
+        seen = look(faces_of_square(made))
+        cosine = similarity(seen, known)
+        step.note("recognised", (cosine >= knobs.threshold).float().mean())
+        terms = {
+            "hinge": knobs.hinge * identity_hinge(cosine, knobs.threshold),
+            "cosine": knobs.cosine * (1 - cosine).mean(),
+            "contrast": knobs.contrast * contrast(seen, known, knobs.temperature),
+            "distillation": knobs.distillation * neighbour_loss(seen, known, knobs.softness),
+        }
+        return {name: term for name, term in terms.items() if getattr(knobs, name)}
+
+    # Examples, and what is looked at
+
+    def stream(self, data: Path) -> Stream:
+        knobs, pack = self.config, Pack(data)
+        pairs = Shuffled(self._rows(pack, 0, len(pack) - knobs.apart), knobs.seed)
+        if not knobs.texture:
+            return pairs
+        drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
+        return Beside(pairs, Shuffled(Views(drawings, knobs.side), knobs.seed + 1))
+
+    def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Rows:
+        if self.config.part == "warp":
+            return Shapes(pack, begin, end, varied=varied)
+        return Drawings(pack, self.config.side, begin, end)
+
+    def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
+        """Photos; of the warp their own codes, none at two strengths, another one; else drawings, some in styles."""
+        warp = networks["warp"]
+        if self.config.part == "warp":
+            photo, none = picture(examples["image"]), torch.zeros_like(examples["code"])
+            looks = ((1, examples["code"]), (1, none), (2, none), (1, random.normal(CODE_SIZE)))
+            rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
+        else:
+            photo = picture(examples["photo"])
+            warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
+            rows = [photo, picture(examples["drawing"]), networks["painter"](photo, examples["style"])]
+            for name in SHOWN:
+                style = torch.tensor(STYLES[name].style(), device=photo.device).expand(len(photo), -1)
+                rows.append(networks["painter"](warped, style))
+        return torch.stack([pixels(row) for row in rows]).cpu().numpy()
+
+    @torch.no_grad()
+    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+        """On pairs that were set apart: how much of the wanted displacement is reached, or how far drawings are off."""
+        batches = list(self._apart(networks, data))
+        if not batches:
+            return {}
+        measured = [self._measured(networks, batch) for batch in batches]
+        return {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
+
+    def _apart(self, networks: Networks, data: Path) -> Iterator[Batch]:
+        """The last pairs of the pack, never mirrored."""
+        knobs, pack = self.config, Pack(data)
+        rows = self._rows(pack, len(pack) - knobs.apart, len(pack), varied=False)
+        device, random = next(networks["warp"].parameters()).device, np.random.default_rng(0)
+        count = min(len(rows), knobs.measured)
+        for begin in range(0, count, knobs.batch):
+            some = [rows.row(index, random) for index in range(begin, min(begin + knobs.batch, count))]
+            yield {name: value.to(device) for name, value in default_collate(some).items()}
+
+    def _measured(self, networks: Networks, batch: Batch) -> Mapping[str, float]:
+        if self.config.part == "warp":
+            field = networks["warp"].flow(networks["warp"].head(picture(batch["image"]), batch["code"])).cpu()
+            landmarks, displacement = (batch[name].cpu() for name in ("landmarks", "displacement"))
+            reached = explained(field, points(landmarks), points(landmarks + displacement))
+            return {"explained": reached, "folded": folded(field)}
+        wanted = picture(batch["drawing"])
+        drawn, read = networks["painter"](picture(batch["photo"]), batch["style"]), networks["exemplar"](wanted)
+        return {
+            "colour": float(F.l1_loss(drawn, wanted)),
+            "edges": float(edges(drawn, wanted)),
+            "style": float(F.mse_loss(read, batch["style"])),
+        }
+
+    # Export
+
+    def exported(self, networks: Networks) -> nn.Module:
+        """Of both parts; RecipeError if one was never trained."""
+        if self.config.joined:
+            self._join(networks)
+        for part in NETWORKS:
+            if part not in self.config.learnt:
+                raise RecipeError(f"the {part} was never trained; --set joined=RUN says which run has learnt it")
+        return Translator(networks["warp"], networks["painter"])
+
+    def _join(self, networks: Networks) -> None:
+        """The networks that the other run has trained."""
+        other = Run(Path(self.config.joined))
+        part, state = other.facts()["settings"].get("part"), other.state(NAME)
+        if state is None:
+            raise RunError(f"{other.folder} has no checkpoint yet")
+        if part == self.config.part:
+            raise RecipeError(f"joined: {other.folder} is a run of the {part} too")
+        averages = checkpoint.unpacked("averages", state[0])
+        checkpoint.restore({name: networks[name] for name in NETWORKS[part]}, averages, str(other.latest))
+
+    def contract(self, provenance: Mapping[str, str]) -> Contract:
+        side = self.config.side
+        return Contract(
+            role="translator",
+            template=_template(side),
+            controls=_controls(),
+            styles={name: look.style() for name, look in STYLES.items()},
+            output="image",
+            output_shape=(side, side, 3),
+            description="Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
+            provenance=dict(provenance),
+        )
+
+
+def _controls() -> tuple[Control, ...]:
+    """In the order of the network's inputs."""
+    nothing, all_alike = (0.0,) * CODE_SIZE, (1.0,) * len(PARTS)
+    style = next(iter(STYLES.values())).style()
+    return (
+        Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
+        Control(STYLE, (STYLE_SIZE,), -4.0, 4.0, style, "How it is drawn, each N(0, 1)"),
+        Control("code", (CODE_SIZE,), -4.0, 4.0, nothing, "Another exaggeration of the same face, each N(0, 1)"),
+        Control("parts", (len(PARTS),), 0.0, 2.0, all_alike, f"Share of the strength for {', '.join(PARTS)}"),
+        Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing"),
+    )
+
+
+def _template(side: int) -> Template:
+    """The frame of SQUARE_256 on fewer pixels, whose centres are at integers."""
+    if side == FRAME:
+        return SQUARE_256
+    share = side / FRAME
+    return Template(side, side, tuple(((x + 0.5) * share - 0.5, (y + 0.5) * share - 0.5) for x, y in SQUARE_256.points))
+
+
+def _warped(warp: nn.Module, photo: Tensor, strength: float, code: Tensor) -> Tensor:
+    alike = photo.new_ones(len(photo), len(PARTS))
+    warped: Tensor = warp(photo, photo.new_full((len(photo),), float(strength)), code, alike)
+    return warped
