@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from export.alignment import SQUARE_256
-from training.data.caricaturist import EASING
-from training.data.painter import STYLE_SIZE, hatching
+from training.data.caricaturist import CODE_SIZE, EASING
+from training.data.painter import STYLE_SIZE, gratings
 from training.networks.deformable import DeformableConvolution
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
 from training.networks.pixels import picture, pixels
@@ -24,7 +24,6 @@ FRAME = SQUARE_256.width
 LOOK_AT = 128  # the warp head looks at pictures of this side
 CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
-CODE_SIZE = 8  # numbers that say which of the exaggerations of a face it is
 PARTS = ("eyes", "nose", "mouth", "jaw")
 
 
@@ -192,7 +191,7 @@ class Painter(nn.Module):
         """`width` is even: channels at half of the side; `deformable`: the two deepest convolutions are."""
         super().__init__()
         a, b, c = width, 3 * width // 2, 3 * width
-        grating = F.pixel_unshuffle(gratings(side), 2)
+        grating = F.pixel_unshuffle(strokes(side), 2)
         inputs = 12 + grating.shape[1]
         self.code = nn.Sequential(
             nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
@@ -229,10 +228,10 @@ class Painter(nn.Module):
         return paint + line * (self.ink(code)[:, :, None, None] - paint)
 
 
-def gratings(side: int) -> Tensor:
+def strokes(side: int) -> Tensor:
     """The strokes on paper [1, N, side, side], -1..1: those of the whole frame, seen from as far as the picture is."""
-    strokes = torch.from_numpy(hatching(FRAME)).float().permute(2, 0, 1)[None]
-    return F.avg_pool2d(strokes, FRAME // side)
+    whole = torch.from_numpy(gratings(FRAME)).float().permute(2, 0, 1)[None]
+    return F.avg_pool2d(whole, FRAME // side)
 
 
 def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:

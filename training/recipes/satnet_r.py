@@ -46,8 +46,9 @@ from training.data.streams import Rows, Shuffled
 from training.data.views import Views
 from training.engine import checkpoint
 from training.engine import recipe as engine
+from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine
-from training.engine.errors import RecipeError, RunError
+from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
 from training.engine.recipe import ORIGINS, Plan, Positive, Row, Sheet, Stream
@@ -276,6 +277,22 @@ class Recipe(engine.Recipe):
         learnt = tuple(dict.fromkeys([*parent.get("learnt", ()), part]))
         fitted = super().fitted(data, parent)
         return type(self)(replace(fitted.config, learnt=learnt))
+
+    @classmethod
+    def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """A published caricature, of version 2 too: inputs that it does not have begin as if they were not there."""
+        fresh = cls(Config())
+        found: dict[str, Tensors] = {}
+        for name, network in fresh.networks().items():
+            begun = {key: value.clone() for key, value in network.state_dict().items()}
+            for key, value in begun.items():
+                known = state.get(f"{name}.{key}", state.get(f"{name}_{key}"))
+                if known is not None:
+                    begun[key] = _widened(known, value, f"{source}: {name}.{key}")
+            found[name] = begun
+        if not any(key.startswith("painter.") for key in state):
+            raise CheckpointError(f"{source}: this is no caricature, it has no painter")
+        return {"learnt": tuple(NETWORKS)}, found
 
     def sources(self, data: Path) -> Sequence[str]:
         """Those of the drawings and of the face encoder too."""
@@ -515,6 +532,17 @@ class Recipe(engine.Recipe):
             description="Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
             provenance=dict(provenance),
         )
+
+
+def _widened(known: Tensor, wanted: Tensor, name: str) -> Tensor:
+    """Weights with zeros for the inputs [outputs, inputs, ...] that are new."""
+    if known.shape == wanted.shape:
+        return known
+    if known.ndim < 2 or known.shape[:1] + known.shape[2:] != wanted.shape[:1] + wanted.shape[2:]:
+        raise CheckpointError(f"{name} is {tuple(known.shape)}, not {tuple(wanted.shape)}")
+    wider = torch.zeros_like(wanted)
+    wider[:, : known.shape[1]] = known
+    return wider
 
 
 def _controls() -> tuple[Control, ...]:
