@@ -1,5 +1,6 @@
 """training.evaluation.cards: the tables of a model card, by commands."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
+from training.data.portraits import Portraits
 from training.data.recognition import FRAME, Faces, Sight
-from training.evaluation.cards import app, drawn_by
+from training.evaluation.cards import STRENGTHS, app, drawn_by
 from training.evaluation.exported import Exported
 
 
@@ -81,3 +83,20 @@ def test_what_is_not_there_is_told_in_a_sentence(models: Path, tmp_path: Path) -
         told = CliRunner().invoke(app, ["people", str(models / model), str(tmp_path / pack)])
         assert told.exit_code == 1 and named in told.output, told.output
         assert isinstance(told.exception, SystemExit) and "Traceback" not in told.output
+
+
+def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models, tmp_path, photo, faces, space) -> None:
+    """One line of figures each, the artists before them and the procedural caricaturist after them."""
+    people = Portraits(np.stack([photo] * 3), faces[:3].astype(np.float32), np.array(["a", "b", "c"]))
+    people.save(tmp_path / "train.npz")
+    people.save(tmp_path / "set-aside.npz")
+    np.savez(tmp_path / "artists.npz", before=faces[:4], after=faces[4:8])
+    folder, sheet = models / "caricature" / "1", tmp_path / "sheet.png"
+    told = CliRunner().invoke(app, ["caricature", str(folder), str(tmp_path), "--sheet", str(sheet)])
+    assert told.exit_code == 0, told.output
+    artists, *rows = map(json.loads, told.output.splitlines())
+    looks = [f"style {name}" for name in Exported(folder).contract.styles]
+    strengths = [f"strength {strength:g}" for strength in STRENGTHS]
+    assert list(artists) == ["slope of the artists' moves on the deviation"]
+    assert [row["of"] for row in rows] == [*strengths, *looks, "procedural caricaturist, strength 1"]
+    assert all(row["n"] == 3 for row in rows) and sheet.stat().st_size > 1000

@@ -5,6 +5,7 @@ import pytest
 
 from export.alignment import apply, similarity
 from training.data.caricaturist import (
+    CODE_SIZE,
     FACTOR,
     TILT_SHARE,
     artists_slope,
@@ -65,6 +66,23 @@ def test_what_is_not_symmetric_is_exaggerated_less(space):
     got = space.deviation(space.mean + odd)[:48]
     gain = (got * odd[:48]).sum() / (odd[:48] * odd[:48]).sum()
     assert gain == pytest.approx(TILT_SHARE, rel=0.15)
+
+
+def test_an_expression_is_not_what_is_particular(space):
+    """Raising the mouth's corners and parting the lips, as people of this space do, changes no deviation but the mouth's."""
+    smile = space.mean + (np.array([4.0, 5.0]) @ space.expression).reshape(68, 2)
+    assert np.abs(smile - space.mean).max() > 2
+    assert np.abs(space.deviation(smile)).max() < 1
+
+
+def test_a_code_weighs_the_shape_components(space):
+    """One more in its first number multiplies the first component by the square root of e, and nothing else."""
+    face = space.mean + (space.components[0] * space.deviations[0]).reshape(68, 2)
+    plain, coded = space.deviation(face), space.deviation(face, np.eye(CODE_SIZE)[0])
+    outside = slice(0, 48)
+    assert np.allclose(coded[outside], np.exp(0.5) * plain[outside], atol=0.2)
+    assert np.allclose(space.deviation(face, np.zeros(CODE_SIZE)), plain)
+    assert np.allclose(space.deviation(face, np.eye(CODE_SIZE)[7]), plain, atol=0.05)
 
 
 def test_the_habit_is_the_artists_mean_move(space):

@@ -1,9 +1,10 @@
 """The rendering of caricature."""
 
+import cv2
 import numpy as np
 import pytest
 
-from training.data.painter import STYLE_SIZE, STYLES, Look, hatching, paint, stroke_direction
+from training.data.painter import STYLE_SIZE, STYLES, Look, gratings, paint, stroke_direction
 from training.metrics.judge import flat
 
 
@@ -36,6 +37,25 @@ def test_the_default_look_is_flat_paint(photo, mean_face):
     assert flat(drawing[face] / 255) > flat(photo[face] / 255) + 0.1
 
 
+def test_dark_skin_keeps_its_colour(photo, mean_face):
+    """Paint that is lit shows more of the skin's colour: less of it is lost than in the dark photo itself."""
+    dark = np.clip(photo.astype(float) * 0.4, 0, 255).astype(np.uint8)
+    painted = [chroma(paint(each, mean_face, STYLES["gouache"])) for each in (photo, dark)]
+    assert painted[1] / painted[0] > 1.1 * chroma(dark) / chroma(photo)
+
+
+def chroma(picture):
+    """Of a cheek, in CIE Lab."""
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.linalg.norm(lab[130:150, 80:95, 1:].mean((0, 1)))
+
+
+def test_ink_has_two_tones(photo, mean_face):
+    """Four pixels of five are ink or paper."""
+    tone = paint(photo, mean_face, STYLES["ink"]).mean(-1)
+    assert ((tone < 90) | (tone > 190)).mean() > 0.8
+
+
 def test_pencil_is_grey_and_poster_is_vivid(photo, mean_face):
     """Looks without colour have next to none, vivid looks more than the photo."""
     spread = {
@@ -44,14 +64,14 @@ def test_pencil_is_grey_and_poster_is_vivid(photo, mean_face):
     assert spread["pencil"] < 20 < spread["poster"]
 
 
-@pytest.mark.parametrize("a, b", [("gouache", "ink"), ("ink", "sepia"), ("pencil", "poster"), ("wash", "gouache")])
+@pytest.mark.parametrize("a, b", [("gouache", "ink"), ("ink", "engraving"), ("pencil", "poster"), ("wash", "gouache"), ("comic", "ink"), ("oil", "gouache")])
 def test_looks_differ(photo, mean_face, a, b):
     """Two looks of one face are two pictures."""
     one, other = (paint(photo, mean_face, STYLES[name]).astype(float) for name in (a, b))
     assert np.abs(one - other).mean() > 5
 
 
-def test_hatching_is_two_gratings():
-    """Values stay within -1..1 and the two directions are unrelated."""
-    first, second = np.moveaxis(hatching(128), -1, 0)
-    assert np.abs(first).max() <= 1 and abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1
+def test_strokes_and_dots_are_unrelated():
+    """Values stay within -1..1, and no grating tells of another."""
+    each = np.moveaxis(gratings(128), -1, 0).reshape(3, -1)
+    assert np.abs(each).max() <= 1 and np.abs(np.corrcoef(each) - np.eye(3)).max() < 0.1

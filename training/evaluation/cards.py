@@ -1,16 +1,21 @@
-"""The tables of a face encoder's model card, beside dlib's recogniser: people set aside, and drawings of some of them.
+"""The tables of model cards. Of a face encoder, beside dlib's recogniser: people set aside, and drawings of some of them.
 
     python -m training.evaluation.cards people models/sphereface/2 FACES.pack
     python -m training.evaluation.cards people models/sphereface/2 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
     LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/2 models/caricature/2
 
-The pack is that of training.data.recognition. `likeness eval` has the figures of any other pictures.
+Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
+
+    python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
+
+The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the figures of any other pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +26,18 @@ import typer
 from export.alignment import cut, similarity
 from training.console import told
 from training.data.blends import chip
+from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.pack import Pack
+from training.data.painter import STYLES, paint
+from training.data.pairs import exaggerated
+from training.data.portraits import Portraits
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, realised, table
+from training.metrics.judge import Judge, measure
+from training.metrics.judge import sheet as contact_sheet
+
+STRENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 app = typer.Typer(help=__doc__, add_completion=False)
 Model = Annotated[Path, typer.Argument(help="models/NAME/VERSION")]
@@ -72,6 +85,45 @@ def drawings(
         rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
         drawn = gather(drawn_by(Exported(translator), see(rows), strength))
         typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), drawn))
+
+
+@app.command()
+def caricature(
+    model: Model,
+    packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
+    sheet: Annotated[Path | None, typer.Option(help="picture of the first 24 people, photo above drawing")] = None,
+) -> None:
+    """Judged by dlib: every strength in the default look, every look; last what the procedural caricaturist reaches.
+
+    That one has the photos' landmarks. The first line is about the artists, the slope of whose moves on what is
+    particular about a face would be 1 if they doubled it.
+    """
+    with told():
+        people, space, judge = Portraits.load(packed / "set-aside.npz"), FaceSpace.load(packed), Judge()
+        translator, photos = Exported(model), [*people.images]
+        with np.load(packed / "artists.npz") as artists:
+            slope = artists_slope(space, artists["before"], artists["after"])
+        typer.echo(json.dumps({"slope of the artists' moves on the deviation": round(slope, 3)}))
+        seen = [judge.face(photo) for photo in photos]
+
+        def show(label: str, drawn: Sequence[np.ndarray]) -> None:
+            pairs = [(photo, judge.face(each)) for photo, each in zip(seen, drawn, strict=True) if photo is not None]
+            typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in measure(pairs).items()}))
+
+        for strength in STRENGTHS:
+            show(f"strength {strength:g}", translator.draw(photos, {"strength": strength}))
+        for style in translator.contract.styles:
+            show(f"style {style}", translator.draw(photos, {"style": style}))
+        show("procedural caricaturist, strength 1", [*taught(people, space)])
+        if sheet:
+            contact_sheet([*zip(photos[:24], translator.draw(photos[:24], {}), strict=True)]).save(sheet)
+
+
+def taught(people: Portraits, space: FaceSpace) -> Iterator[np.ndarray]:
+    """The procedural caricaturist's drawings, of strength 1 and in the default look."""
+    look = next(iter(STYLES.values()))
+    for photo, landmarks in zip(people.images, people.landmarks.astype(float), strict=True):
+        yield paint(*exaggerated(photo, landmarks, space, 1.0), look)
 
 
 def embedding(encoder: Exported) -> Embed:
