@@ -1,6 +1,7 @@
 """From training to HTTP: what is served is what was trained."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,59 +10,70 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from PIL import Image
+from torch import nn
 
 from export.alignment import SQUARE_256
-from export.repository import publish
-from export.to_onnx import export_model
+from export.precision import rounded
 from service.faces import FaceFinder
 from service.main import create_app
 from service.photo import Photo
 from service.settings import Settings
 from training.data.caricaturist import FaceSpace
+from training.data.pack import Example, write
 from training.data.pairs import drawing_pair, shape_pair
-from training.recipes.caricature import DRAWING, SHAPE, Pairs, assembled, contract, learn_paint, learn_warp
-from training.stage import Stage
+from training.engine import checkpoint
+from training.engine.recipe import configured, find
+from training.engine.run import Run
+from training.engine.session import Session, publish_run
 
-STEPS = 20
-
-
-def write(pairs, folder: Path) -> Path:
-    """The arrays that `training.data.pairs` would leave."""
-    folder.mkdir()
-    for name in pairs[0]:
-        np.save(folder / f"{name}.npy", np.stack([pair[name] for pair in pairs]))
-    return folder
+SMALL = {"warp_width": "8", "paint_width": "8", "apart": "2", "warm_up": "0"}
 
 
-@pytest.fixture(scope="module", name="run")
-def run_(tmp_path_factory):
-    """A caricaturist trained for 20 steps on toy pairs: one photo and faces of few numbers."""
-    folder = tmp_path_factory.mktemp("run")
+def known(pair: Example) -> Example:
+    """With where it comes from."""
+    return replace(pair, names={"source": "toys (CC0)"})
+
+
+@pytest.fixture(scope="module", name="runs")
+def runs_(tmp_path_factory):
+    """A warp and a painter, trained for some steps on toy pairs: one photo and faces of few numbers."""
+    folder = tmp_path_factory.mktemp("runs")
     asset = Path(__file__).parents[1] / "assets" / "person1-neutral.jpg"
     image = cv2.cvtColor(cv2.imread(str(asset)), cv2.COLOR_BGR2RGB)
     random = np.random.default_rng(0)
     middle = random.uniform(70, 190, (68, 2))
     faces = middle + random.normal(0, 2, (60, 68, 2))
     space = FaceSpace.fit(faces, faces[:5], faces[5:10])
-    shapes = write([shape_pair(image, face, space, random) for face in faces[:10]], folder / "shapes")
-    drawings = write([drawing_pair(image, face, space, random) for face in faces[:6]], folder / "drawings")
-    learn_warp(Pairs(shapes, SHAPE, apart=2), folder, Stage(name="warp", images=4 * STEPS, batch=4, rate=1e-3))
-    learn_paint(Pairs(drawings, DRAWING, apart=2), folder, Stage(name="paint", images=2 * STEPS, batch=2, rate=1e-3))
+    write(folder / "shapes.pack", (known(shape_pair(image, face, space, random)) for face in faces[:10]))
+    write(folder / "drawings.pack", (known(drawing_pair(image, face, space, random)) for face in faces[:6]))
+    for part, pack, batch in (("warp", "shapes", 4), ("paint", "drawings", 2)):
+        settings = {**SMALL, "part": part, "batch": str(batch), "images": str(10 * batch), "half_life": "8"}
+        assert Session("satnet_r", settings, folder / part, device="cpu").train(folder / f"{pack}.pack")
     return folder
 
 
-def test_the_service_answers_with_the_pixels_of_the_trained_average(run, tmp_path, models, photo):
-    """Train 20 steps, export, serve, ask over HTTP: every pixel is the moving average's own within one level."""
-    network = assembled(run)
-    export_model(network, contract({}), tmp_path / "model.onnx")
+def averages(runs: Path) -> nn.Module:
+    """The exported network with the moving averages of both runs, rounded as they are stored."""
+    run = Run(runs / "paint")
+    recipe = configured(find("satnet_r"), {**run.facts()["settings"], "joined": str(runs / "warp")})
+    networks = {name: network.eval() for name, network in recipe.networks().items() if name in recipe.averaged}
+    tensors, _ = run.state("satnet_r")
+    checkpoint.restore(networks, checkpoint.unpacked("averages", tensors), str(run.latest))
+    return rounded(recipe.exported(networks).eval(), "float16")
+
+
+def test_the_service_answers_with_the_pixels_of_the_trained_average(runs, tmp_path, models, photo):
+    """Train both parts, export, serve, ask over HTTP: every pixel is the moving averages' own within one level."""
     repository = tmp_path / "models"
-    publish(repository, "caricature", 1, {"model.onnx": tmp_path / "model.onnx"})
+    publish_run(runs / "paint", repository / "caricature" / "1", settings={"joined": str(runs / "warp")})
     for other in ("landmarks", "sphereface"):
         (repository / other).symlink_to(models / other)
     picture = Photo(photo, None, 1_000_000)
     (landmarks,) = (models / "landmarks").glob("*/model.dat")
     crop = FaceFinder(landmarks).largest(picture).crop(picture, SQUARE_256)
-    style = torch.from_numpy(contract({}).draw_style(7))[None]
+    network = averages(runs)
+    contract = find("satnet_r")(find("satnet_r").Config()).contract({})
+    style, code = torch.from_numpy(contract.draw_style(7))[None], torch.zeros(1, 8)
     with TestClient(create_app(Settings(models=repository, log_level="error"))) as client:
         for strength in (0.0, 1.0, 2.5):
             options = {"strength": str(strength), "seed": "7"}
@@ -69,5 +81,7 @@ def test_the_service_answers_with_the_pixels_of_the_trained_average(run, tmp_pat
             assert answer.status_code == 200, answer.text
             served = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB")).astype(int)
             with torch.no_grad():
-                expected = network(torch.from_numpy(crop)[None], torch.tensor([strength]), style)[0].numpy()
-            assert np.abs(served - expected).max() <= 1
+                whole = network(
+                    torch.from_numpy(crop)[None], torch.tensor([strength]), style, code, torch.ones(1, 4), torch.ones(1)
+                )
+            assert np.abs(served - whole[0].numpy()).max() <= 1
