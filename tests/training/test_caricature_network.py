@@ -6,7 +6,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.networks.caricature import Caricaturist
 from training.networks.pixels import picture
-from training.networks.satnet_r import Convolution, Flow, Pen, eased, identity
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +27,6 @@ def images():
         .permute(0, 2, 3, 1)
         .to(torch.uint8)
     )
-
-
-def test_the_normalisation_is_part_of_the_weights():
-    """Out of training a convolution gives what convolving, normalising and rectifying one after the other give."""
-    torch.manual_seed(2)
-    for layer in (Convolution(5, 7, 2), Convolution(5, 7, linear=True)):
-        x = torch.randn(16, 5, 9, 9)
-        torch.nn.init.uniform_(layer[1].weight, 0.5, 2)
-        torch.nn.init.normal_(layer[1].bias)
-        with torch.no_grad():
-            layer(x)  # moves the running statistics
-            wanted = torch.nn.Sequential(*layer.eval())(x)
-            torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_size(model):
@@ -69,27 +55,6 @@ def test_every_strength_moves_further(model, images):
     assert sizes == sorted(sizes) and sizes[0] > 0
 
 
-def test_a_flow_is_undone_by_its_negative():
-    """exp(v) after exp(-v) is the identity up to the grid's resolution."""
-    flow = Flow()
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
-    bump = torch.exp(-4 * (x**2 + y**2)) * 0.15
-    velocity = torch.stack([bump, -bump])[None]
-    there, back = flow(velocity), flow(-velocity)
-    at = (identity(32) + back).permute(0, 2, 3, 1)
-    round_trip = back + torch.nn.functional.grid_sample(there, at, padding_mode="border", align_corners=False)
-    assert round_trip.abs().max() < 0.01 < there.abs().max()
-
-
-def test_a_smooth_strong_flow_does_not_fold():
-    """Scaling and squaring keeps the Jacobian positive even for a flow of a quarter of the frame."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
-    bump = torch.exp(-6 * (x**2 + y**2)) * 0.5
-    place = (identity(32) + Flow()(torch.stack([bump, bump])[None]))[0]
-    across, down = place[:, :-1, 1:] - place[:, :-1, :-1], place[:, 1:, :-1] - place[:, :-1, :-1]
-    assert (across[0] * down[1] - across[1] * down[0]).min() > 0
-
-
 def test_a_row_does_not_depend_on_its_neighbours(model, images):
     """Each row of a batch equals the row alone within one level of rounding."""
     style, strength = torch.randn(3, 6), torch.tensor([0.0, 1.0, 2.0])
@@ -98,17 +63,6 @@ def test_a_row_does_not_depend_on_its_neighbours(model, images):
         for row in range(3):
             alone = model(images[row : row + 1], strength[row : row + 1], style[row : row + 1])
             assert (together[row].int() - alone[0].int()).abs().max() <= 1
-
-
-@pytest.mark.parametrize("upright", [True, False])
-def test_the_pen_answers_to_dark_lines(upright):
-    """An untrained pen answers strongly on a dark line of either direction, not beside it, not on plain paper."""
-    sheet = torch.ones(1, 3, 41, 41)
-    sheet[..., 20:22] = -1
-    sheet = sheet if upright else sheet.transpose(2, 3)
-    answer = Pen()(sheet)[0, 0]
-    on, beside = (answer[20, 20], answer[20, 8]) if upright else (answer[20, 20], answer[8, 20])
-    assert on > 2 and abs(beside) < 0.05 and Pen()(torch.ones(1, 3, 41, 41)).abs().max() < 1e-5
 
 
 def test_output_is_uint8_of_the_same_shape(model, images):
@@ -123,11 +77,3 @@ def test_the_gradient_reaches_every_parameter(images):
     model = Caricaturist().train()
     (model.painter(model.warp(picture(images), torch.ones(3)), torch.randn(3, 6)) ** 2).mean().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-
-
-def test_eased_strength_matches_the_caricaturist():
-    """The network's time is the teacher's ease."""
-    from training.data.caricaturist import ease
-
-    for strength in (0.0, 0.7, 1.0, 2.5):
-        assert eased(torch.tensor([strength])).item() == pytest.approx(ease(strength), abs=1e-6)

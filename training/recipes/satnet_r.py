@@ -64,6 +64,7 @@ from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
+    LOOK_AT,
     PARTS,
     Exemplar,
     Painter,
@@ -72,7 +73,6 @@ from training.networks.satnet_r import (
     WarpHead,
     discriminator,
     eased,
-    moved,
 )
 
 NAME = "satnet_r"
@@ -294,8 +294,9 @@ class Recipe(engine.Recipe):
     def networks(self) -> dict[str, nn.Module]:
         """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
         knobs = self.config
+        learns = knobs.part == "warp"
         found: dict[str, nn.Module] = {
-            "warp": Warp(WarpHead(knobs.warp_width)).train(knobs.part == "warp"),
+            "warp": Warp(WarpHead(knobs.warp_width), LOOK_AT if learns else knobs.side).train(learns),
             "painter": Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable),
             "exemplar": Exemplar(),
         }
@@ -344,7 +345,7 @@ class Recipe(engine.Recipe):
         dense = (warp.flow(velocity) - half_frames(batch["field"].permute(0, 3, 1, 2))).abs().sum(1)
         step.note("missed_pixels", missed.mean() * FRAME / 2)
         terms = {"landmarks": knobs.landmarks * missed.mean(), "field": knobs.field * dense.mean()}
-        return terms | (self._identity(step, moved(photo, field), photo) if knobs.identity else {})
+        return terms | (self._identity(step, warp.moved(photo, field), photo) if knobs.identity else {})
 
     def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
         """The drawing of a photo in its style, and the style of the drawing."""
@@ -490,7 +491,8 @@ class Recipe(engine.Recipe):
         for part in NETWORKS:
             if part not in self.config.learnt:
                 raise RecipeError(f"the {part} was never trained; --set joined=RUN says which run has learnt it")
-        return Translator(networks["warp"], networks["painter"])
+        warp = Warp(networks["warp"].head, self.config.side).eval()
+        return Translator(warp, networks["painter"])
 
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
