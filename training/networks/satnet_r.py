@@ -25,6 +25,7 @@ LOOK_AT = 128  # the warp head looks at pictures of this side
 CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 CODE_SIZE = 8  # numbers that say which of the exaggerations of a face it is
+CODE_REACH = 2.0  # beyond it a number of a code says no more: few are, in training
 PARTS = ("eyes", "nose", "mouth", "jaw")
 
 
@@ -96,7 +97,7 @@ class WarpHead(nn.Module):
         middle = self.middle(fine)
         deep = self.deep(middle)
         if self.film is not None and code is not None:
-            scale, shift = self.film(code)[:, :, None, None].chunk(2, 1)
+            scale, shift = self.film(code.clamp(-CODE_REACH, CODE_REACH))[:, :, None, None].chunk(2, 1)
             deep = deep * (1 + scale) + shift
         whole = self.judge(self.squeeze(deep).flatten(1)).unflatten(1, (2, 16, 16))
         local = self.up_middle(torch.cat([doubled(deep), middle], 1))

@@ -46,8 +46,9 @@ from training.data.streams import Rows, Shuffled
 from training.data.views import Views
 from training.engine import checkpoint
 from training.engine import recipe as engine
+from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine
-from training.engine.errors import RecipeError, RunError
+from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
 from training.engine.recipe import ORIGINS, Plan, Positive, Row, Sheet, Stream
@@ -262,6 +263,28 @@ class Recipe(engine.Recipe):
                 for name in (*ORIGINS, "learnt")
             }
             self.config = replace(config, **both)
+
+    @classmethod
+    def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """A published translator, also one from before there were codes, or with fewer numbers in its style.
+
+        What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
+        """
+        states: dict[str, Tensors] = {"warp": {}, "painter": {}}
+        for key, value in state.items():
+            name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
+            states.setdefault(name, {})[rest] = value
+        try:
+            settings = {
+                "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
+                "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
+                "deformable": "deep.2.convolution.head.weight" in states["painter"],
+            }
+        except KeyError as error:
+            raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
+        whole = cls(Config(**settings)).networks()
+        grown = {name: _grown(states[name], whole[name].state_dict()) for name in ("warp", "painter")}
+        return {**settings, "learnt": tuple(NETWORKS)}, grown
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
@@ -517,6 +540,18 @@ class Recipe(engine.Recipe):
             description="Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
             provenance=dict(provenance),
         )
+
+
+def _grown(found: Tensors, own: Tensors) -> Tensors:
+    """The state with zeros for further inputs, for codes, and for counters of batches, which a file does not carry."""
+    states = dict(found)
+    for key, value in own.items():
+        if key.endswith(("film.weight", "num_batches_tracked")):
+            states.setdefault(key, torch.zeros_like(value))
+        elif key in found and found[key].ndim > 1 and found[key].shape[1] < value.shape[1]:
+            states[key] = torch.zeros_like(value)
+            states[key][:, : found[key].shape[1]] = found[key]
+    return states
 
 
 def _controls() -> tuple[Control, ...]:

@@ -14,18 +14,19 @@ from torch.nn import functional as F
 
 from export.contract import Contract
 from export.parity import open_session
+from export.repository import GRAPH
 from tests.training.recipes.conformance import STEPS, first_batch, loss, pulled, stepped
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 from training.data.painter import STYLE_SIZE
 from training.engine import checkpoint
-from training.engine.errors import RecipeError, RunError
+from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.randomness import Random, Rows
 from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
-from training.engine.session import Session, publish_run
+from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
-from training.networks.satnet_r import CODE_SIZE, PARTS, part_masks
+from training.networks.satnet_r import CODE_SIZE, PARTS, Translator, part_masks
 from training.networks.sphereface import SphereFace
 from training.recipes.satnet_r import Config, Recipe, Shapes, mirrored, relit
 
@@ -282,12 +283,17 @@ def test_pairs_of_another_form_are_named(shapes: Path, others: Path, tmp_path: P
 # Export
 
 
-@pytest.fixture(name="translate", scope="module")
-def translate_(warp: Path, paint: Path, tmp_path_factory: pytest.TempPathFactory) -> "Translated":
+@pytest.fixture(name="graph", scope="module")
+def graph_(warp: Path, paint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported translator of both runs, which was held against the networks."""
     to = tmp_path_factory.mktemp("models") / "drawn" / "1"
     assert "deviations" in publish_run(warp, to, settings={"joined": str(paint)})
-    return Translated((to / "model.onnx").read_bytes())
+    return to / GRAPH
+
+
+@pytest.fixture(name="translate", scope="module")
+def translate_(graph: Path) -> "Translated":
+    return Translated(graph.read_bytes())
 
 
 class Translated:
@@ -352,6 +358,48 @@ def test_the_terms_of_all_that_was_learnt_from_go_with_it(translate: Translated)
     assert translate.contract.notice.startswith("Research only: trained on sphere.pth")
     assert translate.contract.provenance["teachers"].startswith("sphere.pth, sha256 ")
     assert translate.contract.provenance["precision"] == "float16"
+
+
+def test_a_published_translator_is_gone_on_with(
+    graph: Path, translate: "Translated", photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Imported and exported it draws the same, and its terms are still those of all that it learnt from."""
+    import_run("satnet_r", [graph], tmp_path / "run")
+    facts = Run(tmp_path / "run").facts()["settings"]
+    assert facts["learnt"] == ["warp", "paint"] and facts["sources"] == list(translate.contract.data)
+    state, _ = Run(tmp_path / "run").state("satnet_r")
+    networks = configured(Recipe, {**facts, "side": 128}).networks()
+    own = checkpoint.unpacked("averages", state)
+    for name in ("warp", "painter"):
+        networks[name].load_state_dict(own[name])
+    with torch.no_grad():
+        request = {name: torch.from_numpy(value)[None] for name, value in translate.contract.values({}).items()}
+        drawn = Translator(networks["warp"].eval(), networks["painter"])(torch.from_numpy(photo)[None], **request)
+    assert np.abs(drawn[0].numpy().astype(int) - translate(photo)).max() <= 1
+
+
+def test_an_older_translator_draws_as_it_did() -> None:
+    """Without a code, with fewer numbers in its style and fewer strokes on its paper: what is new does nothing yet."""
+    torch.manual_seed(0)
+    recipe = toy(side=256)
+    networks = recipe.networks()
+    state = {f"warp_head.{key.removeprefix('head.')}": value for key, value in networks["warp"].state_dict().items()}
+    state |= {f"painter.{key}": value.clone() for key, value in networks["painter"].state_dict().items()}
+    for key in [key for key in state if key.endswith(("film.weight", "num_batches_tracked"))]:
+        del state[key]
+    for key in ("code.0.weight", "fine.0.convolution.weight", "colour.weight"):
+        state[f"painter.{key}"] = state[f"painter.{key}"][:, :-1]
+    settings, states = Recipe.imported(state, "old.onnx")
+    assert (settings["warp_width"], settings["paint_width"]) == (4, 4)
+    checkpoint.restore({name: networks[name] for name in states}, states, "old.onnx")
+    style = torch.zeros(1, STYLE_SIZE)
+    other = style.clone()
+    other[0, -1] = 3
+    photo = torch.rand(1, 3, 256, 256) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(networks["painter"](photo, style), networks["painter"](photo, other))
+    with pytest.raises(CheckpointError, match=r"other.onnx is no translator of this kind: it has no 'head.stem"):
+        Recipe.imported({"fc5.weight": torch.zeros(1)}, "other.onnx")
 
 
 def test_half_of_a_translator_is_not_exported(warp: Path, tmp_path: Path) -> None:
