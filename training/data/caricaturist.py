@@ -21,7 +21,8 @@ EXPRESSION_SHARE = (
 EASING = 0.9  # how soon more strength adds less
 COMPONENTS = 28  # shape components that are exaggerated; the rest is the landmark network's noise
 CODE_SIZE = 8  # numbers of a warp code, each for one of the first shape components
-CODE_REACH = 0.5  # how far a number of one standard deviation changes its component, as a logarithm
+CODE_REACH = 2.0  # beyond it a number of a code says no more
+CODE_STEP = 0.5  # how far a number of one standard deviation changes its component, as a logarithm
 STEPS = 8  # Euler steps of the flow from face to caricature; each is too small to fold
 STIFFNESS = 2e-3  # regularises the thin-plate spline: neighbouring points may disagree a little instead of tearing
 REACH = 0.75  # how far beyond the landmarks, in face radii, the head still follows the face
@@ -69,7 +70,7 @@ class FaceSpace:
         flat = (fitted - self.mean).reshape(-1) - (mouth(fitted) - mouth(self.mean)) @ self.expression
         coefficients = flat @ self.components.T
         if code is not None:
-            coefficients[:CODE_SIZE] *= np.exp(CODE_REACH * np.clip(code, -2, 2))
+            coefficients[:CODE_SIZE] *= np.exp(CODE_STEP * np.clip(code, -CODE_REACH, CODE_REACH))
         own = (coefficients @ self.components).reshape(68, 2)
         other = mirrored(own[None] + self.mean, side)[0] - self.mean
         even, odd = (own + other) / 2, (own - other) / 2

@@ -43,7 +43,7 @@ class DeformableConvolution(nn.Conv2d):
 
 def sampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Values of x [B, C, H, W] at places [B, K, h, w] between its pixels, bilinear, zero outside: [B, C, K, h, w]."""
-    batch, channels, height, width = x.shape
+    channels, height, width = x.shape[1:]
     flat = F.pad(x, (1, 1, 1, 1)).flatten(2)
     # One row and column of zeros on each side, where all that is farther outside looks too.
     rows, columns = (rows + 1).clamp(0, height + 1), (columns + 1).clamp(0, width + 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from export.alignment import SQUARE_256
-from training.data.caricaturist import CODE_SIZE, EASING
+from training.data.caricaturist import CODE_REACH, CODE_SIZE, EASING
 from training.data.painter import STYLE_SIZE, gratings
 from training.networks.deformable import DeformableConvolution
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
@@ -95,7 +95,7 @@ class WarpHead(nn.Module):
         middle = self.middle(fine)
         deep = self.deep(middle)
         if self.film is not None and code is not None:
-            scale, shift = self.film(code)[:, :, None, None].chunk(2, 1)
+            scale, shift = self.film(code.clamp(-CODE_REACH, CODE_REACH))[:, :, None, None].chunk(2, 1)
             deep = deep * (1 + scale) + shift
         whole = self.judge(self.squeeze(deep).flatten(1)).unflatten(1, (2, 16, 16))
         local = self.up_middle(torch.cat([doubled(deep), middle], 1))
@@ -244,9 +244,10 @@ def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
 class Warp(nn.Module):
     """Exaggerates pictures [B, 3, S, S] by the velocity that a head sees in them; S is 128 or a multiple of it."""
 
-    def __init__(self, head: WarpHead) -> None:
+    def __init__(self, head: WarpHead, side: int = FRAME) -> None:
         super().__init__()
-        self.head, self.flow = head, Flow()
+        self.head, self.flow, self.side = head, Flow(), side
+        self.register_buffer("grid", identity(side), persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
     def displacement(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
@@ -254,21 +255,20 @@ class Warp(nn.Module):
 
         `strength` [B], 0..3; `code` [B, 8]; `parts` [B, 4], how much of the strength each of PARTS gets.
         """
-        velocity = self.head(F.avg_pool2d(picture, picture.shape[-1] // LOOK_AT), code)
+        velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
         return self.flow(velocity * share * eased(strength)[:, None, None, None])
 
     def forward(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
         """The exaggerated photo [B, 3, S, S]; strength 0 gives the photo itself."""
-        return moved(picture, self.displacement(picture, strength, code, parts))
+        return self.moved(picture, self.displacement(picture, strength, code, parts))
 
-
-def moved(picture: Tensor, displacement: Tensor) -> Tensor:
-    """The picture [B, 3, S, S] whose every pixel comes from where a displacement [B, 2, h, w] says."""
-    side = picture.shape[-1]
-    offset = F.interpolate(displacement, size=(side, side), mode="bilinear", align_corners=False)
-    at = (identity(side).to(picture.device) + offset).permute(0, 2, 3, 1)
-    return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
+    def moved(self, picture: Tensor, displacement: Tensor) -> Tensor:
+        """The picture whose every pixel comes from where a displacement [B, 2, h, w] says."""
+        size = (self.side, self.side)
+        offset = F.interpolate(displacement, size=size, mode="bilinear", align_corners=False)
+        at = (self.grid + offset).permute(0, 2, 3, 1)
+        return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def part_masks() -> Tensor:
@@ -283,12 +283,12 @@ def part_masks() -> Tensor:
 
     def ellipse(middle: Tensor, down: float, across: float, tall: float) -> Tensor:
         away = torch.hypot((x - middle[0]) / (across * unit), (y - middle[1] - down * unit) / (tall * unit))
-        return smooth_step((1.8 - away) / 0.8)  # whole up to its half-axes, nothing from 1.8 of them on
+        return smooth_step((2.2 - away) / 1.2)  # whole up to its half-axes, nothing from 2.2 of them on
 
     found = {
-        "eyes": torch.maximum(*(ellipse(eye, -0.1, 0.38, 0.35) for eye in (left, right))),
-        "nose": ellipse(nose, -0.15, 0.25, 0.3),
-        "mouth": ellipse(mouth, 0.0, broad + 0.05, 0.2),
+        "eyes": torch.maximum(*(ellipse(eye, -0.1, 0.32, 0.3) for eye in (left, right))),
+        "nose": ellipse(nose, -0.1, 0.25, 0.28),
+        "mouth": ellipse(mouth, 0.0, broad, 0.25),
         "jaw": smooth_step((y - nose[1]) / (mouth[1] - nose[1])),
     }
     free, masks = torch.ones(CELLS, CELLS), []

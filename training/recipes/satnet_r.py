@@ -65,6 +65,7 @@ from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
+    LOOK_AT,
     PARTS,
     Exemplar,
     Painter,
@@ -73,7 +74,6 @@ from training.networks.satnet_r import (
     WarpHead,
     discriminator,
     eased,
-    moved,
 )
 
 NAME = "satnet_r"
@@ -264,6 +264,28 @@ class Recipe(engine.Recipe):
             }
             self.config = replace(config, **both)
 
+    @classmethod
+    def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
+        """A published translator, also one from before there were codes, or with fewer numbers in its style.
+
+        What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
+        """
+        states: dict[str, Tensors] = {"warp": {}, "painter": {}}
+        for key, value in state.items():
+            name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
+            states.setdefault(name, {})[rest] = value
+        try:
+            settings = {
+                "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
+                "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
+                "deformable": "deep.2.convolution.head.weight" in states["painter"],
+            }
+        except KeyError as error:
+            raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
+        whole = cls(Config(**settings)).networks()
+        grown = {name: _grown(states[name], whole[name].state_dict()) for name in ("warp", "painter")}
+        return {**settings, "learnt": tuple(NETWORKS)}, grown
+
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
         part, pack = self.config.part, Pack(data)
@@ -277,22 +299,6 @@ class Recipe(engine.Recipe):
         learnt = tuple(dict.fromkeys([*parent.get("learnt", ()), part]))
         fitted = super().fitted(data, parent)
         return type(self)(replace(fitted.config, learnt=learnt))
-
-    @classmethod
-    def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
-        """A published caricature, of version 2 too: inputs that it does not have begin as if they were not there."""
-        fresh = cls(Config())
-        found: dict[str, Tensors] = {}
-        for name, network in fresh.networks().items():
-            begun = {key: value.clone() for key, value in network.state_dict().items()}
-            for key, value in begun.items():
-                known = state.get(f"{name}.{key}", state.get(f"{name}_{key}"))
-                if known is not None:
-                    begun[key] = _widened(known, value, f"{source}: {name}.{key}")
-            found[name] = begun
-        if not any(key.startswith("painter.") for key in state):
-            raise CheckpointError(f"{source}: this is no caricature, it has no painter")
-        return {"learnt": tuple(NETWORKS)}, found
 
     def sources(self, data: Path) -> Sequence[str]:
         """Those of the drawings and of the face encoder too."""
@@ -311,8 +317,9 @@ class Recipe(engine.Recipe):
     def networks(self) -> dict[str, nn.Module]:
         """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
         knobs = self.config
+        learns = knobs.part == "warp"
         found: dict[str, nn.Module] = {
-            "warp": Warp(WarpHead(knobs.warp_width)).train(knobs.part == "warp"),
+            "warp": Warp(WarpHead(knobs.warp_width), LOOK_AT if learns else knobs.side).train(learns),
             "painter": Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable),
             "exemplar": Exemplar(),
         }
@@ -361,7 +368,7 @@ class Recipe(engine.Recipe):
         dense = (warp.flow(velocity) - half_frames(batch["field"].permute(0, 3, 1, 2))).abs().sum(1)
         step.note("missed_pixels", missed.mean() * FRAME / 2)
         terms = {"landmarks": knobs.landmarks * missed.mean(), "field": knobs.field * dense.mean()}
-        return terms | (self._identity(step, moved(photo, field), photo) if knobs.identity else {})
+        return terms | (self._identity(step, warp.moved(photo, field), photo) if knobs.identity else {})
 
     def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
         """The drawing of a photo in its style, and the style of the drawing."""
@@ -507,7 +514,8 @@ class Recipe(engine.Recipe):
         for part in NETWORKS:
             if part not in self.config.learnt:
                 raise RecipeError(f"the {part} was never trained; --set joined=RUN says which run has learnt it")
-        return Translator(networks["warp"], networks["painter"])
+        warp = Warp(networks["warp"].head, self.config.side).eval()
+        return Translator(warp, networks["painter"])
 
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
@@ -534,15 +542,16 @@ class Recipe(engine.Recipe):
         )
 
 
-def _widened(known: Tensor, wanted: Tensor, name: str) -> Tensor:
-    """Weights with zeros for the inputs [outputs, inputs, ...] that are new."""
-    if known.shape == wanted.shape:
-        return known
-    if known.ndim < 2 or known.shape[:1] + known.shape[2:] != wanted.shape[:1] + wanted.shape[2:]:
-        raise CheckpointError(f"{name} is {tuple(known.shape)}, not {tuple(wanted.shape)}")
-    wider = torch.zeros_like(wanted)
-    wider[:, : known.shape[1]] = known
-    return wider
+def _grown(found: Tensors, own: Tensors) -> Tensors:
+    """The state with zeros for further inputs, for codes, and for counters of batches, which a file does not carry."""
+    states = dict(found)
+    for key, value in own.items():
+        if key.endswith(("film.weight", "num_batches_tracked")):
+            states.setdefault(key, torch.zeros_like(value))
+        elif key in found and found[key].ndim > 1 and found[key].shape[1] < value.shape[1]:
+            states[key] = torch.zeros_like(value)
+            states[key][:, : found[key].shape[1]] = found[key]
+    return states
 
 
 def _controls() -> tuple[Control, ...]:

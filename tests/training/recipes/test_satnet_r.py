@@ -1,0 +1,417 @@
+"""training.recipes.satnet_r: two parts that are trained apart, and one translator of both."""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from export.contract import Contract
+from export.parity import open_session
+from export.repository import GRAPH
+from tests.training.recipes.conformance import STEPS, first_batch, loss, pulled, stepped
+from training.data.errors import DataError
+from training.data.pack import Example, Pack, write
+from training.data.painter import STYLE_SIZE
+from training.engine import checkpoint
+from training.engine.errors import CheckpointError, RecipeError, RunError
+from training.engine.randomness import Random, Rows
+from training.engine.recipe import configured
+from training.engine.run import FACTS, KEPT, LATEST, Run
+from training.engine.session import Session, import_run, publish_run
+from training.losses.margin import AngleLinear
+from training.networks.satnet_r import CODE_SIZE, PARTS, Translator, part_masks
+from training.networks.sphereface import SphereFace
+from training.recipes.satnet_r import Config, Recipe, Shapes, mirrored, relit
+
+TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}
+SMALL = {"side": 128, "warp_width": 4, "paint_width": 4, "discriminator_width": 2}
+IDENTITY = {"hinge": 1.0, "cosine": 1.0, "contrast": 1.0, "distillation": 1.0, "threshold": 0.9}
+
+
+def noise(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    """Coarse colours."""
+    coarse = random.integers(0, 256, (height // 32, width // 32, 3), dtype=np.uint8)
+    return coarse.repeat(32, 0).repeat(32, 1)
+
+
+@pytest.fixture(name="shapes", scope="module")
+def shapes_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos and where their landmarks should go."""
+    path, random = tmp_path_factory.mktemp("shapes") / "shapes.pack", np.random.default_rng(0)
+    rows = [
+        Example(
+            noise(random, 128, 128),
+            {"source": "portraits (CC BY)"},
+            {
+                "landmarks": random.uniform(60, 200, (68, 2)).astype(np.float32),
+                "displacement": random.normal(0, 4, (68, 2)).astype(np.float32),
+                "field": random.normal(0, 4, (32, 32, 2)).astype(np.float16),
+                "code": random.standard_normal(CODE_SIZE).astype(np.float32),
+            },
+        )
+        for _ in range(6)
+    ]
+    write(path, rows)
+    return path
+
+
+@pytest.fixture(name="drawings", scope="module")
+def drawings_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos beside drawings of them."""
+    path, random = tmp_path_factory.mktemp("drawings") / "drawings.pack", np.random.default_rng(1)
+    rows = [
+        Example(
+            noise(random, 256, 512),
+            {"source": "studio (CC0)"},
+            {"style": random.standard_normal(STYLE_SIZE).astype(np.float32)},
+        )
+        for _ in range(6)
+    ]
+    write(path, rows)
+    return path
+
+
+@pytest.fixture(name="others", scope="module")
+def others_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawings of nobody in particular."""
+    path, random = tmp_path_factory.mktemp("others") / "others.pack", np.random.default_rng(2)
+    names = {"domain": "drawing", "source": "sketches (CC0)"}
+    write(path, [Example(noise(random, 128, 128), names) for _ in range(3)])
+    return path
+
+
+@pytest.fixture(name="encoder", scope="module")
+def encoder_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small face encoder's file, as of sphere20a."""
+    torch.manual_seed(7)
+    path = tmp_path_factory.mktemp("encoder") / "sphere.pth"
+    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, path)
+    return path
+
+
+def trained(data: Path, folder: Path, begin_from: Path | None = None, **settings: object) -> Path:
+    """A toy run at its end."""
+    texts = {name: str(value) for name, value in {**TOY, **SMALL, **settings}.items()}
+    assert Session("satnet_r", texts, folder, device="cpu").train(data, begin_from=begin_from)
+    return folder
+
+
+@pytest.fixture(name="warp", scope="module")
+def warp_(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the warp, the averages of which are made to exaggerate as if it had learnt for long."""
+    run = trained(shapes, tmp_path_factory.mktemp("warp") / "run")
+    tensors, facts = checkpoint.load(run / LATEST)
+    torch.manual_seed(0)
+    for key in ("head.field.weight", "head.film.weight"):
+        nn.init.normal_(tensors[f"averages/warp/{key}"], std=0.1)
+    checkpoint.save(run / LATEST, tensors, facts)
+    return run
+
+
+@pytest.fixture(name="settings", scope="module")
+def settings_(others: Path, encoder: Path) -> dict[str, object]:
+    """Of a painter with everything in its loss."""
+    return {
+        "part": "paint",
+        "texture": 0.1,
+        "penalty_every": 2,
+        "drawings": str(others),
+        "recogniser": str(encoder),
+        **IDENTITY,
+    }
+
+
+@pytest.fixture(name="paint", scope="module")
+def paint_(drawings: Path, warp: Path, settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the painter, which begins from that of the warp."""
+    return trained(drawings, tmp_path_factory.mktemp("paint") / "run", warp, **settings)
+
+
+def toy(**settings: object) -> Recipe:
+    """The recipe on toy size."""
+    found = configured(Recipe, {**TOY, **SMALL, **settings})
+    assert isinstance(found, Recipe)
+    return found
+
+
+# Training
+
+
+@pytest.mark.parametrize("part", ["warp", "paint"])
+def test_it_resumes_exactly(
+    part: str, shapes: Path, drawings: Path, settings: dict[str, object], warp: Path, tmp_path: Path
+) -> None:
+    """What goes on from half of a run ends as the run did, bit by bit, random light and mirrors included."""
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    whole, broken = trained(data, tmp_path / "whole", **more), tmp_path / "broken"
+    broken.mkdir()
+    shutil.copy(min((whole / KEPT).iterdir()), broken / LATEST)
+    shutil.copy(whole / FACTS, broken / FACTS)
+    trained(data, broken, **more)
+    (first, end), (second, same) = (Run(each).state("satnet_r") for each in (whole, broken))
+    assert end == same and first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("part", ["warp", "paint"])
+def test_a_part_learns_and_leaves_the_other_one(
+    part: str, shapes: Path, drawings: Path, settings: dict[str, object]
+) -> None:
+    """Each phase lowers its own loss of a batch by means of all that it trains; nothing else moves."""
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    recipe = toy(**more)
+    batch, phases = first_batch(recipe, data), {phase.name: phase for phase in recipe.phases()}
+    assert [phase.trains for phase in phases.values()] == (
+        [("warp",)] if part == "warp" else [("painter", "exemplar"), ("discriminator",), ("discriminator",)]
+    )
+    for phase in phases.values():
+        torch.manual_seed(0)
+        begun = recipe.networks()
+        learnt = {name: copy.deepcopy(begun[name]) for name in phase.trains}
+        named = [pair for network in learnt.values() for pair in network.named_parameters()]
+        optimiser = phases[phase.shares or phase.name].optimiser(named)
+        for _ in range(STEPS):
+            optimiser.zero_grad()
+            loss(phase, copy.deepcopy(begun) | learnt, batch).backward()
+            assert all(map(pulled, learnt.values())), phase.name
+            optimiser.step()
+        before, after = (loss(phase, copy.deepcopy(each), batch) for each in (begun, begun | learnt))
+        assert after < before, phase.name
+
+
+def test_a_warp_that_is_begun_from_stays(warp: Path, paint: Path) -> None:
+    """Its weights and its statistics, bit by bit, though the painter's loss looks at what it makes."""
+    before, after = (Run(each).state("satnet_r")[0] for each in (warp, paint))
+    names = [key for key in before if key.startswith("averages/warp/")]
+    assert names and all(torch.equal(before[key], after[key]) for key in names)
+    assert all(torch.equal(after[key], after[key.replace("averages", "networks", 1)]) for key in names)
+
+
+def test_its_figures_are_finite_and_of_pairs_set_apart(warp: Path, paint: Path) -> None:
+    """Of every term and measure, and what tells of a sick discriminator; sheets are there too."""
+    for run, wanted in ((warp, {"explained", "folded"}), (paint, {"colour", "edges", "style"})):
+        lines = [json.loads(line) for line in (run / "figures.jsonl").read_text().splitlines()]
+        assert all(np.isfinite(value) for line in lines for value in line.values())
+        assert wanted <= set().union(*lines) and list((run / "sheets").iterdir())
+    told = set().union(*lines)
+    assert {symptom.figure for symptom in Recipe.symptoms} | {"recognised"} <= told
+    assert {f"paint/{name}" for name in ("texture", "hinge", "cosine", "contrast", "distillation")} <= told
+
+
+def test_what_has_no_weight_is_not_computed(shapes: Path, drawings: Path) -> None:
+    """By default no face encoder is looked for, and there is no discriminator."""
+    for part, data, terms in (
+        ("warp", shapes, {"landmarks", "field"}),
+        ("paint", drawings, {"colour", "edges", "lines", "style"}),
+    ):
+        recipe = toy(part=part, recogniser="none.pth")
+        (phase,) = recipe.phases()
+        assert phase.loss(stepped(recipe.networks(), first_batch(recipe, data))).keys() == terms
+        assert "discriminator" not in recipe.networks() and recipe.teachers(data) == []
+
+
+def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
+    """The face encoder's gradient comes to the head alone."""
+    recipe = toy(recogniser=str(encoder), landmarks=0, field=0, cosine=1.0)
+    networks = recipe.networks()
+    recipe.warp_loss(stepped(networks, first_batch(recipe, shapes)))["cosine"].backward()
+    assert pulled(networks["warp"].head) and not pulled(networks["painter"])
+
+
+# Data
+
+
+def test_a_mirrored_shape_is_the_shape_of_the_mirrored_face(shapes: Path) -> None:
+    """Landmarks change sides with their names, and two mirrors are none."""
+    row = Shapes(Pack(shapes), 0, 6, varied=False).row(1, np.random.default_rng(0))
+    turned = mirrored(row)
+    assert np.array_equal(turned["image"][:, 5], row["image"][:, -6])
+    assert np.allclose(turned["landmarks"][36], [255, 0] + row["landmarks"][45] * [-1, 1])
+    assert np.allclose(turned["displacement"][36], row["displacement"][45] * [-1, 1])
+    assert np.allclose(turned["field"][3, 4], row["field"][3, -5] * [-1, 1])
+    again = mirrored(turned)
+    assert all(np.allclose(again[name], row[name], atol=1e-4) for name in row)
+
+
+def test_light_is_of_each_picture_alone() -> None:
+    """The same numbers give the same light, other pictures of the batch have no part in it, and colours stay near."""
+    faces = torch.rand(4, 3, 16, 16) * 2 - 1
+    whole, half = relit(faces, Random(0, 0, Rows(0, 4, 4))), relit(faces[2:], Random(0, 0, Rows(2, 4, 4)))
+    assert torch.equal(whole[2:], half) and not torch.allclose(whole, faces, atol=0.01)
+    assert whole.abs().max() < 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "complaint"),
+    [
+        ({"part": "paint"}, DataError, "part=paint takes a pack with style; it has no style"),
+        ({"apart": 6}, DataError, "apart=6 leaves none of its 6 pairs to learn from"),
+        ({"side": 64}, RecipeError, "side: must be 128 or 256, not 64"),
+        ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
+        ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
+        ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
+        ({"joined": "nowhere"}, RunError, "nowhere is no run"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_run_begins(
+    settings: dict[str, object], error: type[Exception], complaint: str, shapes: Path, tmp_path: Path
+) -> None:
+    """With the name of the setting or of the file; there is no folder of a run yet."""
+    with pytest.raises(error, match=complaint):
+        trained(shapes, tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pairs_of_another_form_are_named(shapes: Path, others: Path, tmp_path: Path) -> None:
+    """A style of another length, and a picture that is no pair."""
+    path, image = tmp_path / "some.pack", np.zeros((256, 256, 3), np.uint8)
+    write(path, [Example(image, {}, {"style": np.zeros(3, np.float32)})] * 4)
+    with pytest.raises(DataError, match=f"some.pack: style has 3 numbers a row, not {STYLE_SIZE}"):
+        toy(part="paint").fitted(path, {})
+    write(path, [Example(image, {}, {"style": np.zeros(STYLE_SIZE, np.float32)})] * 4)
+    with pytest.raises(DataError, match=r"some.pack: picture \d is not 256 pixels high and 512 wide"):
+        toy(part="paint").stream(path)[0]
+
+
+# Export
+
+
+@pytest.fixture(name="graph", scope="module")
+def graph_(warp: Path, paint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported translator of both runs, which was held against the networks."""
+    to = tmp_path_factory.mktemp("models") / "drawn" / "1"
+    assert "deviations" in publish_run(warp, to, settings={"joined": str(paint)})
+    return to / GRAPH
+
+
+@pytest.fixture(name="translate", scope="module")
+def translate_(graph: Path) -> "Translated":
+    return Translated(graph.read_bytes())
+
+
+class Translated:
+    """A published translator and its contract."""
+
+    def __init__(self, graph: bytes) -> None:
+        self.session = open_session(graph)
+        self.contract = Contract.from_metadata(self.session.get_modelmeta().custom_metadata_map, "")
+
+    def __call__(self, photo: NDArray[np.uint8], **request: object) -> NDArray[np.int64]:
+        """The drawing, as numbers that can be subtracted."""
+        made = self.session.run(None, self.contract.feed([photo], [request]))[0]
+        return self.contract.images(made)[0].astype(int)
+
+
+@pytest.fixture(name="photo", scope="module")
+def photo_() -> NDArray[np.uint8]:
+    """Noise, where every displacement is seen."""
+    return np.random.default_rng(5).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+
+
+def test_every_control_acts(translate: Translated, photo: NDArray[np.uint8]) -> None:
+    """Each alone changes the drawing; none but the default is asked for without it."""
+    drawn = translate(photo)
+    assert [control.name for control in translate.contract.controls] == [
+        "strength",
+        "style",
+        "code",
+        "parts",
+        "texture",
+    ]
+    others = {
+        "strength": 2.5,
+        "style": "pencil",
+        "code": [2.0] * CODE_SIZE,
+        "parts": [2.0] * len(PARTS),
+        "texture": 0.3,
+    }
+    for name, value in others.items():
+        assert (translate(photo, **{name: value}) != drawn).mean() > 0.1, name
+    same = {"strength": 1.0, "code": [0.0] * CODE_SIZE, "parts": [1.0] * len(PARTS), "texture": 1.0}
+    assert np.array_equal(translate(photo, **same), drawn)
+
+
+def test_without_texture_it_is_the_photo_that_is_warped(translate: Translated, photo: NDArray[np.uint8]) -> None:
+    """At strength 0 the photo itself; a part that has no share is as it was at any strength."""
+    assert np.array_equal(translate(photo, texture=0.0, strength=0.0), photo)
+    warped = translate(photo, texture=0.0, strength=3.0)
+    spared = translate(photo, texture=0.0, strength=3.0, parts=[0.0, 1.0, 1.0, 1.0])
+    beside = -F.max_pool2d(-part_masks()[:, :1], 3, 1, 1)[0, 0]  # the least of a cell and those around it
+    inside = (beside == 1).numpy().repeat(4, 0).repeat(4, 1)
+    assert inside.any() and np.array_equal(spared[inside], photo[inside])
+    assert (warped[inside] != photo[inside]).mean() > 0.1 and (spared[~inside] != photo[~inside]).mean() > 0.1
+
+
+def test_the_terms_of_all_that_was_learnt_from_go_with_it(translate: Translated) -> None:
+    """Pairs of both parts, the discriminator's drawings, the face encoder; and weights are stored in half precision."""
+    sources = ("portraits (CC BY)", "studio (CC0)", "sketches (CC0)")
+    assert set(sources) <= set(translate.contract.data) and any(
+        "sphere.pth" in each for each in translate.contract.data
+    )
+    assert translate.contract.notice.startswith("Research only: trained on sphere.pth")
+    assert translate.contract.provenance["teachers"].startswith("sphere.pth, sha256 ")
+    assert translate.contract.provenance["precision"] == "float16"
+
+
+def test_a_published_translator_is_gone_on_with(
+    graph: Path, translate: "Translated", photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Imported and exported it draws the same, and its terms are still those of all that it learnt from."""
+    import_run("satnet_r", [graph], tmp_path / "run")
+    facts = Run(tmp_path / "run").facts()["settings"]
+    assert facts["learnt"] == ["warp", "paint"] and facts["sources"] == list(translate.contract.data)
+    state, _ = Run(tmp_path / "run").state("satnet_r")
+    networks = configured(Recipe, {**facts, "side": 128}).networks()
+    own = checkpoint.unpacked("averages", state)
+    for name in ("warp", "painter"):
+        networks[name].load_state_dict(own[name])
+    with torch.no_grad():
+        request = {name: torch.from_numpy(value)[None] for name, value in translate.contract.values({}).items()}
+        drawn = Translator(networks["warp"].eval(), networks["painter"])(torch.from_numpy(photo)[None], **request)
+    assert np.abs(drawn[0].numpy().astype(int) - translate(photo)).max() <= 1
+
+
+def test_an_older_translator_draws_as_it_did() -> None:
+    """Without a code, with fewer numbers in its style and fewer strokes on its paper: what is new does nothing yet."""
+    torch.manual_seed(0)
+    recipe = toy(side=256)
+    networks = recipe.networks()
+    state = {f"warp_head.{key.removeprefix('head.')}": value for key, value in networks["warp"].state_dict().items()}
+    state |= {f"painter.{key}": value.clone() for key, value in networks["painter"].state_dict().items()}
+    for key in [key for key in state if key.endswith(("film.weight", "num_batches_tracked"))]:
+        del state[key]
+    for key in ("code.0.weight", "fine.0.convolution.weight", "colour.weight"):
+        state[f"painter.{key}"] = state[f"painter.{key}"][:, :-1]
+    settings, states = Recipe.imported(state, "old.onnx")
+    assert (settings["warp_width"], settings["paint_width"]) == (4, 4)
+    checkpoint.restore({name: networks[name] for name in states}, states, "old.onnx")
+    style = torch.zeros(1, STYLE_SIZE)
+    other = style.clone()
+    other[0, -1] = 3
+    photo = torch.rand(1, 3, 256, 256) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(networks["painter"](photo, style), networks["painter"](photo, other))
+    with pytest.raises(CheckpointError, match=r"other.onnx is no translator of this kind: it has no 'head.stem"):
+        Recipe.imported({"fc5.weight": torch.zeros(1)}, "other.onnx")
+
+
+def test_half_of_a_translator_is_not_exported(warp: Path, tmp_path: Path) -> None:
+    """A warp without a painter, or with another warp."""
+    with pytest.raises(RecipeError, match="the paint was never trained; --set joined=RUN says which run"):
+        publish_run(warp, tmp_path / "drawn" / "1")
+    with pytest.raises(RecipeError, match="is a run of the warp too"):
+        publish_run(warp, tmp_path / "drawn" / "1", settings={"joined": str(warp)})
+
+
+def test_half_a_frame_has_the_same_points() -> None:
+    """Pixel centres are at integers, so that points are no plain halves."""
+    half, whole = (Recipe(Config(side=side)).contract({}).template for side in (128, 256))
+    assert half is not None and whole is not None and (half.width, half.height) == (128, 128)
+    assert np.allclose((np.array(half.points) + 0.5) * 2, np.array(whole.points) + 0.5)

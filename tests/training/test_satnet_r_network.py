@@ -1,0 +1,267 @@
+"""training.networks.satnet_r: what each control does, and what it leaves alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from export.alignment import SQUARE_256
+from training.data.caricaturist import ease
+from training.data.painter import STYLE_SIZE
+from training.engine.average import parameters
+from training.networks.pixels import picture, pixels
+from training.networks.satnet_r import (
+    CELLS,
+    CODE_SIZE,
+    FRAME,
+    PARTS,
+    Convolution,
+    Exemplar,
+    Flow,
+    Painter,
+    Pen,
+    Translator,
+    Warp,
+    WarpHead,
+    discriminator,
+    eased,
+    gratings,
+    identity,
+    part_masks,
+)
+
+SIDE = 128
+
+
+@pytest.fixture(name="network", scope="module")
+def network_() -> Translator:
+    """A small one that exaggerates, each code in another way."""
+    torch.manual_seed(0)
+    head = WarpHead(4)
+    for layer in (head.field, head.judge[-1], head.film):
+        nn.init.normal_(layer.weight, std=0.05)
+    return Translator(Warp(head, SIDE), Painter(SIDE, 4, 8)).eval()
+
+
+@pytest.fixture(name="images", scope="module")
+def images_() -> Tensor:
+    """Smooth coloured pictures uint8 [3, 128, 128, 3]."""
+    torch.manual_seed(1)
+    return pixels(2 * nn.functional.interpolate(torch.rand(3, 3, 9, 9), (SIDE, SIDE), mode="bicubic") - 1)
+
+
+@torch.no_grad()
+def drawn(network: Translator, images: Tensor, **controls: Tensor) -> Tensor:
+    """The translation at strength 1, of one style, with some controls other than by default."""
+    count = len(images)
+    by_default = {
+        "strength": torch.ones(count),
+        "style": torch.zeros(count, STYLE_SIZE),
+        "code": torch.zeros(count, CODE_SIZE),
+        "parts": torch.ones(count, len(PARTS)),
+        "texture": torch.ones(count),
+    }
+    found: Tensor = network(images, **by_default | controls)
+    return found
+
+
+# Sizes
+
+
+def work(network: Translator, side: int) -> float:
+    """Multiplications and additions of one face."""
+    with FlopCounterMode(display=False) as counter:
+        drawn(network.eval(), torch.zeros(1, side, side, 3, dtype=torch.uint8))
+    return counter.get_total_flops() / 2
+
+
+def test_its_sizes() -> None:
+    """At most 4 M parameters and 3.5 GMAC a face at 256 pixels; a small one has a third and a sixth of that."""
+    whole = Translator(Warp(WarpHead()), Painter())
+    assert parameters([whole]) <= 4_000_000 and work(whole, FRAME) <= 3.5e9
+    small = Translator(Warp(WarpHead(12), SIDE), Painter(SIDE, 24))
+    assert parameters([small]) <= 1_333_000 and work(small, SIDE) <= 0.58e9
+
+
+def test_the_gradient_reaches_every_parameter(images: Tensor) -> None:
+    """No part of the network is idle, whatever else is switched on."""
+    torch.manual_seed(0)
+    network = Translator(Warp(WarpHead(4), SIDE), Painter(SIDE, 4, 8, deformable=True)).train()
+    code, alike = torch.randn(3, CODE_SIZE), torch.ones(3, len(PARTS))
+    warped = network.warp(picture(images), torch.ones(3), code, alike)
+    network.painter(warped, torch.randn(3, STYLE_SIZE)).square().mean().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+# Controls
+
+
+def test_strength_zero_leaves_the_photo(network: Translator, images: Tensor) -> None:
+    """Whatever the code is, and however much a part is to get."""
+    code, parts = torch.randn(3, CODE_SIZE), torch.full((3, len(PARTS)), 2.0)
+    found = drawn(network, images, strength=torch.zeros(3), code=code, parts=parts, texture=torch.zeros(3))
+    assert torch.equal(found, images)
+
+
+def test_every_strength_moves_further(network: Translator, images: Tensor) -> None:
+    """The displacement grows with the strength."""
+    none, alike = torch.zeros(3, CODE_SIZE), torch.ones(3, len(PARTS))
+    with torch.no_grad():
+        fields = [
+            network.warp.displacement(picture(images), torch.full((3,), each), none, alike) for each in (0.5, 1, 2, 3)
+        ]
+    sizes = [field.abs().mean().item() for field in fields]
+    assert sizes == sorted(sizes) and sizes[0] > 0
+
+
+def test_a_code_begins_as_nothing_and_zero_stays_nothing(network: Translator) -> None:
+    """A new head gives the same for every code; one that has learnt gives what it would without, for zero alone."""
+    torch.manual_seed(0)
+    faces, code, none = torch.rand(2, 3, 128, 128), torch.randn(2, CODE_SIZE), torch.zeros(2, CODE_SIZE)
+    begun = WarpHead(4).eval()
+    with torch.no_grad():
+        assert torch.equal(begun(faces, code), begun(faces))
+        learnt = network.warp.head
+        assert torch.equal(learnt(faces, none), learnt(faces)) and not torch.allclose(
+            learnt(faces, code), learnt(faces)
+        )
+
+
+def test_masks_are_where_the_parts_are() -> None:
+    """Whole at the template's points, nowhere more than whole together, never a jump, the eyes alike on both sides."""
+    masks = part_masks()[0]
+    cells = [tuple(round((value + 0.5) * CELLS / FRAME - 0.5) for value in point) for point in SQUARE_256.points]
+    here = [dict(zip(PARTS, masks[:, y, x].tolist(), strict=True)) for x, y in cells]
+    assert [face["eyes"] for face in here[:2]] == [1, 1] and here[2]["nose"] > 0.9
+    assert all(corner["mouth"] > 0.9 for corner in here[3:])
+    assert (masks[3, -4:] == 1).all() and not masks[:, :8].any()
+    assert masks.min() >= 0 and masks.sum(0).max() <= 1
+    assert all((masks - masks.roll(1, axis)).abs()[:, 1:, 1:].max() < 0.8 for axis in (1, 2))
+
+
+def test_parts_that_are_alike_change_nothing(network: Translator, images: Tensor) -> None:
+    """All ones give, bit by bit, the flow of what the head sees."""
+    with torch.no_grad():
+        velocity = network.warp.head(picture(images), torch.zeros(3, CODE_SIZE))
+        found = network.warp.displacement(
+            picture(images), torch.full((3,), 2.0), torch.zeros(3, CODE_SIZE), torch.ones(3, 4)
+        )
+        assert torch.equal(found, network.warp.flow(velocity * eased(torch.full((3, 1, 1, 1), 2.0))))
+
+
+@pytest.mark.parametrize("part", range(len(PARTS)), ids=PARTS)
+def test_a_part_without_a_share_stays(network: Translator, images: Tensor, part: int) -> None:
+    """Nothing moves in its middle at any strength, and elsewhere what moved still does."""
+    parts = torch.ones(3, len(PARTS))
+    parts[:, part] = 0
+    with torch.no_grad():
+        field = network.warp.displacement(picture(images), torch.full((3,), 3.0), torch.zeros(3, CODE_SIZE), parts)
+    middle = part_masks()[0, part] == 1
+    assert middle.any() and not field[:, :, middle].any()
+    assert field[:, :, part_masks()[0, part] == 0].abs().mean() > 0
+
+
+def test_texture_is_from_the_photo_to_the_drawing(network: Translator, images: Tensor) -> None:
+    """0 is the warped photo, 1 the painter's drawing of that, and half of it is between both."""
+    with torch.no_grad():
+        warped = network.warp(picture(images), torch.ones(3), torch.zeros(3, CODE_SIZE), torch.ones(3, 4))
+        painted = network.painter(warped, torch.zeros(3, STYLE_SIZE))
+    found = [drawn(network, images, texture=torch.full((3,), share)) for share in (0, 0.5, 1)]
+    assert torch.equal(found[0], pixels(warped)) and torch.equal(found[2], pixels(painted))
+    assert (found[1].float() - (pixels((warped + painted) / 2)).float()).abs().max() <= 1
+
+
+def test_a_row_does_not_depend_on_its_neighbours(network: Translator, images: Tensor) -> None:
+    """Each row of a batch equals the row alone within one level of rounding."""
+    controls = {
+        "strength": torch.tensor([0.0, 1.0, 2.0]),
+        "style": torch.randn(3, STYLE_SIZE),
+        "code": torch.randn(3, CODE_SIZE),
+        "parts": 2 * torch.rand(3, len(PARTS)),
+        "texture": torch.rand(3),
+    }
+    together = drawn(network, images, **controls)
+    for row in range(3):
+        one = {name: value[row : row + 1] for name, value in controls.items()}
+        alone = drawn(network, images[row : row + 1], **one)
+        assert (together[row].int() - alone[0].int()).abs().max() <= 1
+
+
+# Pieces
+
+
+def test_strokes_are_those_of_the_whole_frame() -> None:
+    """The same paper on fewer pixels: nowhere more contrast, and not other strokes."""
+    whole, half = gratings(FRAME), gratings(FRAME // 2)
+    assert half.shape == (1, whole.shape[1], FRAME // 2, FRAME // 2)
+    torch.testing.assert_close(half[..., 3, 5], whole[..., 6:8, 10:12].mean((2, 3)))
+
+
+def test_a_look_is_read_of_pictures_of_any_size() -> None:
+    """And differs where colour or fine strokes do."""
+    torch.manual_seed(0)
+    network, plain = Exemplar(4), torch.zeros(1, 3, SIDE, SIDE)
+    striped = plain.clone()
+    striped[..., ::2] = 0.5
+    found = network(torch.cat([plain, plain + 0.3, striped]))
+    assert found.shape == (3, STYLE_SIZE) and network(plain[..., ::2, ::2]).shape == (1, STYLE_SIZE)
+    assert not torch.allclose(found[0], found[1]) and not torch.allclose(found[0], found[2])
+
+
+@pytest.mark.parametrize("side", [FRAME // 2, FRAME])
+def test_its_judge_sees_patches_and_the_whole(side: int) -> None:
+    """One logit of the whole picture, however large that is."""
+    found = discriminator(side, 2)(torch.zeros(2, 3, side, side))
+    assert found["whole_real"].shape == (2, 1, 1, 1)
+    assert found["patch_real"].shape == (2, 1, side // 8 - 1, side // 8 - 1)
+
+
+def test_the_normalisation_is_part_of_the_weights() -> None:
+    """Out of training a convolution gives what convolving, normalising and rectifying one after the other give."""
+    torch.manual_seed(2)
+    for layer in (Convolution(5, 7, 2), Convolution(5, 7, linear=True)):
+        x = torch.randn(16, 5, 9, 9)
+        torch.nn.init.uniform_(layer[1].weight, 0.5, 2)
+        torch.nn.init.normal_(layer[1].bias)
+        with torch.no_grad():
+            layer(x)  # moves the running statistics
+            wanted = torch.nn.Sequential(*layer.eval())(x)
+            torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_flow_is_undone_by_its_negative() -> None:
+    """exp(v) after exp(-v) is the identity up to the grid's resolution."""
+    flow = Flow()
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+    bump = torch.exp(-4 * (x**2 + y**2)) * 0.15
+    velocity = torch.stack([bump, -bump])[None]
+    there, back = flow(velocity), flow(-velocity)
+    at = (identity(32) + back).permute(0, 2, 3, 1)
+    round_trip = back + torch.nn.functional.grid_sample(there, at, padding_mode="border", align_corners=False)
+    assert round_trip.abs().max() < 0.01 < there.abs().max()
+
+
+def test_a_smooth_strong_flow_does_not_fold() -> None:
+    """Scaling and squaring keeps the Jacobian positive even for a flow of a quarter of the frame."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+    bump = torch.exp(-6 * (x**2 + y**2)) * 0.5
+    place = (identity(32) + Flow()(torch.stack([bump, bump])[None]))[0]
+    across, down = place[:, :-1, 1:] - place[:, :-1, :-1], place[:, 1:, :-1] - place[:, :-1, :-1]
+    assert (across[0] * down[1] - across[1] * down[0]).min() > 0
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_pen_answers_to_dark_lines(upright: bool) -> None:
+    """An untrained pen answers strongly on a dark line of either direction, not beside it, not on plain paper."""
+    sheet = torch.ones(1, 3, 41, 41)
+    sheet[..., 20:22] = -1
+    sheet = sheet if upright else sheet.transpose(2, 3)
+    answer = Pen()(sheet)[0, 0]
+    on, beside = (answer[20, 20], answer[20, 8]) if upright else (answer[20, 20], answer[8, 20])
+    assert on > 2 and abs(beside) < 0.05 and Pen()(torch.ones(1, 3, 41, 41)).abs().max() < 1e-5
+
+
+def test_eased_strength_matches_the_caricaturist() -> None:
+    """The network's time is the teacher's ease."""
+    for strength in (0.0, 0.7, 1.0, 2.5):
+        assert eased(torch.tensor([strength])).item() == pytest.approx(ease(strength), abs=1e-6)
