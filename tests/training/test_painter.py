@@ -64,7 +64,17 @@ def test_pencil_is_grey_and_poster_is_vivid(photo, mean_face):
     assert spread["pencil"] < 20 < spread["poster"]
 
 
-@pytest.mark.parametrize("a, b", [("gouache", "ink"), ("ink", "engraving"), ("pencil", "poster"), ("wash", "gouache"), ("comic", "ink"), ("oil", "gouache")])
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("gouache", "ink"),
+        ("ink", "engraving"),
+        ("pencil", "poster"),
+        ("wash", "gouache"),
+        ("comic", "ink"),
+        ("oil", "gouache"),
+    ],
+)
 def test_looks_differ(photo, mean_face, a, b):
     """Two looks of one face are two pictures."""
     one, other = (paint(photo, mean_face, STYLES[name]).astype(float) for name in (a, b))

@@ -238,7 +238,9 @@ def lay_down(colour: np.ndarray, line: np.ndarray, shade: np.ndarray, painted: n
     half = 1 / (1 + np.exp(-7 * (screen - 2.8 * tone + 1.3)))
     sheet = sheet * (1 - look.dots * (0.9 * half)[..., None] * (1 - colour))
     sharp = 2 + 6 * look.line
-    hatch = np.maximum(*(1 / (1 + np.exp(-sharp * (lines - 3 * tone + at))) for lines, at in ((strokes, 1.2), (crossing, 0.2))))
+    hatch = np.maximum(
+        *(1 / (1 + np.exp(-sharp * (lines - 3 * tone + at))) for lines, at in ((strokes, 1.2), (crossing, 0.2)))
+    )
     ink = np.maximum(line, shade) * (1 - 0.85 * bare) + 0.95 * np.clip(look.hatch - 0.05, 0, 1) * hatch
     ink = np.clip(ink, 0, 1)[..., None]
     return sheet * (1 - ink) + (INK + look.warmth**4 * (SEPIA - INK)) * ink

@@ -39,9 +39,7 @@ SOURCES = {
 ARTISTS = "AutoToon photos and caricatures (CC BY, CC BY-SA, public domain), geometry only"
 
 
-def shape_pair(
-    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
-) -> Example:
+def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
     """A face [128, 128] reshaped, shifted and turned at random, with the displacement and the field of strength 1.
 
     Reshaping a photo along the shape space gives people who do not exist, with exact labels; the mouth is moved on its
@@ -69,9 +67,7 @@ def shape_pair(
     return Example(image, numbers=numbers)
 
 
-def drawing_pair(
-    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
-) -> Example:
+def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
     """A photo, relit and exaggerated at random, and beside it its painting in a random look [256, 512]."""
     warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, 2))
     warped = relit(warped, random)
