@@ -69,7 +69,7 @@ def test_what_is_not_symmetric_is_exaggerated_less(space):
 
 
 def test_an_expression_is_not_what_is_particular(space):
-    """Raising the mouth's corners and parting the lips, as people of this space do, changes no deviation but the mouth's."""
+    """Raising the mouth's corners and parting the lips, as people of this space do, changes no deviation."""
     smile = space.mean + (np.array([4.0, 5.0]) @ space.expression).reshape(68, 2)
     assert np.abs(smile - space.mean).max() > 2
     assert np.abs(space.deviation(smile)).max() < 1

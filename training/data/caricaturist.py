@@ -61,7 +61,7 @@ class FaceSpace:
         return cls(mean, directions[:COMPONENTS], spread, habit(before, after, mean, side), expression)
 
     def deviation(self, face: np.ndarray, code: np.ndarray | None = None, side: int = 256) -> np.ndarray:
-        """What is particular about a face [68, 2]: pixels of the frame; similarity, expression, landmark noise taken out.
+        """What is particular about a face [68, 2]: pixels of the frame, without place, expression and noise.
 
         A warp code [8] says of each of the first components how far it counts: 1 at 0, 1.65 at 1, .61 at -1.
         """

@@ -64,7 +64,7 @@ DOT_PERIOD = 8.0  # pixels between two dots of the screen
 
 
 def gratings(side: int) -> np.ndarray:
-    """Two crossing gratings of strokes and a screen of dots [side, side, 3], -1..1; fixed on the paper, not on the face."""
+    """Two crossing gratings of strokes and a screen of dots [side, side, 3], -1..1; on the paper, not on the face."""
     y, x = np.mgrid[:side, :side].astype(np.float32)
     wobble = 0.8 * np.sin(2 * np.pi * y / 61) + 0.8 * np.sin(2 * np.pi * x / 47)
     first = np.sin(2 * np.pi * ((x + y) / np.sqrt(2) + wobble) / HATCH_PERIOD)
@@ -212,7 +212,7 @@ def shadow(colour: np.ndarray, face: float, look: Look) -> np.ndarray:
 
 
 def ink_lines(photo: np.ndarray, direction: np.ndarray, attention: np.ndarray, look: Look) -> np.ndarray:
-    """How much ink lies on each pixel [H, W], 0..1: differences of Gaussians of a fine and a broad pen, along the strokes."""
+    """How much ink lies on each pixel [H, W], 0..1: a fine and a broad pen, smoothed along the strokes."""
     grey = np.sqrt(np.clip(photo @ np.array([0.3, 0.59, 0.11], np.float32), 0, 1))
     width = 0.8 + 0.5 * look.line
     ink = 0.0

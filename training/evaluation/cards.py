@@ -1,4 +1,4 @@
-"""The tables of model cards. Of a face encoder, beside dlib's recogniser: people set aside, and drawings of some of them.
+"""The tables of model cards. Of a face encoder, beside dlib's recogniser, on people set aside and drawings of some:
 
     python -m training.evaluation.cards people models/sphereface/2 FACES.pack
     python -m training.evaluation.cards people models/sphereface/2 FACES.pack --pairs 3000
@@ -9,7 +9,8 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
 
     python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
 
-The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the figures of any other pictures.
+The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the
+figures of any other pictures.
 """
 
 from __future__ import annotations
