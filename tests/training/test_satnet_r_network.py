@@ -25,9 +25,9 @@ from training.networks.satnet_r import (
     WarpHead,
     discriminator,
     eased,
-    gratings,
     identity,
     part_masks,
+    strokes,
 )
 
 SIDE = 128
@@ -192,7 +192,7 @@ def test_a_row_does_not_depend_on_its_neighbours(network: Translator, images: Te
 
 def test_strokes_are_those_of_the_whole_frame() -> None:
     """The same paper on fewer pixels: nowhere more contrast, and not other strokes."""
-    whole, half = gratings(FRAME), gratings(FRAME // 2)
+    whole, half = strokes(FRAME), strokes(FRAME // 2)
     assert half.shape == (1, whole.shape[1], FRAME // 2, FRAME // 2)
     torch.testing.assert_close(half[..., 3, 5], whole[..., 6:8, 10:12].mean((2, 3)))
 

@@ -193,7 +193,7 @@ class Painter(nn.Module):
         """`width` is even: channels at half of the side; `deformable`: the two deepest convolutions are."""
         super().__init__()
         a, b, c = width, 3 * width // 2, 3 * width
-        grating = F.pixel_unshuffle(gratings(side), 2)
+        grating = F.pixel_unshuffle(strokes(side), 2)
         inputs = 12 + grating.shape[1]
         self.code = nn.Sequential(
             nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
@@ -230,10 +230,10 @@ class Painter(nn.Module):
         return paint + line * (self.ink(code)[:, :, None, None] - paint)
 
 
-def gratings(side: int) -> Tensor:
+def strokes(side: int) -> Tensor:
     """The strokes on paper [1, N, side, side], -1..1: those of the whole frame, seen from as far as the picture is."""
-    strokes = torch.from_numpy(hatching(FRAME)).float().permute(2, 0, 1)[None]
-    return F.avg_pool2d(strokes, FRAME // side)
+    paper = torch.from_numpy(hatching(FRAME)).float().permute(2, 0, 1)[None]
+    return F.avg_pool2d(paper, FRAME // side)
 
 
 def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
