@@ -304,7 +304,8 @@ class Recipe(engine.Recipe):
         """Those of the drawings and of the face encoder too."""
         knobs = self.config
         drawings = Pack(Path(knobs.drawings)).present("source") if knobs.texture else ()
-        return [*super().sources(data), *drawings, *(self._recogniser.sources if knobs.identity else ())]
+        geometry = Pack(data).present("geometry")
+        return [*super().sources(data), *geometry, *drawings, *(self._recogniser.sources if knobs.identity else ())]
 
     def teachers(self, data: Path) -> Sequence[str]:
         """The face encoder in the loss, with its digest."""
