@@ -209,6 +209,7 @@ class Trainer:
         self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
         self._steps += 1
         self._renew(before)
+        _move(parts)
         processes.average_buffers(self._fabric, self.networks.values())
         self.average.follow(self.seen - before, self.seen)
         for part in parts:
@@ -298,6 +299,13 @@ class Trainer:
             sheet = self._recipe.sheet(self.average.networks, examples, random)
         if sheet is not None:
             journal.sheet(self.seen, sheet)
+
+
+def _move(parts: Sequence[Step]) -> None:
+    """Running means, each towards what the parts have found together."""
+    for moves in zip(*(part.moves for part in parts), strict=True):
+        value = torch.stack([each.value for each in moves]).mean(0)
+        moves[0].mean.lerp_(value, moves[0].share)
 
 
 def _states(networks: Mapping[str, nn.Module]) -> dict[str, Tensors]:
