@@ -32,7 +32,7 @@ from training.engine import recipe as engine
 from training.engine.errors import RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
+from training.engine.recipe import Measured, Plan, Positive, Sheet, Side, Stream
 from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
@@ -173,7 +173,7 @@ class Recipe(engine.Recipe):
         made = self._faces(networks, self._z(ROWS * COLUMNS).to(examples["image"].device), self.config.truncation)
         return made.reshape(ROWS, COLUMNS, *made.shape[1:]).cpu().numpy()
 
-    def measure(self, networks: Networks, data: Path) -> Named[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """How far faces, not truncated, are from the data's."""
         z = self._z(self.config.measured).to(next(networks["mapping"].parameters()).device)
         made = (self._faces(networks, some) for some in z.split(self.config.batch))
