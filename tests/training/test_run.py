@@ -14,7 +14,6 @@ from training.engine.errors import RunError
 from training.engine.recipe import Recipe
 from training.engine.run import FACTS, Run
 
-
 NO_DATA = '{"recipe": "toy", "settings": {}, "data": {"name": "x.pack"}}'
 
 
