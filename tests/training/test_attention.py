@@ -15,7 +15,7 @@ from training.networks.attention import ClassActivation, SelfAttention
 from training.networks.normalisation import instance_norm
 from training.networks.pixels import pixels
 from training.networks.residual import ResidualBlock
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 X = torch.randn(2, 16, 3, 5, generator=torch.Generator().manual_seed(0))
 

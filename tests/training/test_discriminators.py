@@ -8,7 +8,7 @@ from training.networks import satnet
 from training.networks.convolution import convolution
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
 from training.networks.normalisation import instance_norm
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 from training.networks.ugatit import discriminator
 
 

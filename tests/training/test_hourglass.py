@@ -9,7 +9,7 @@ from training.networks.convolution import convolution
 from training.networks.hourglass import Hourglass, Octave, ParallelBlock
 from training.networks.normalisation import lin, soft_ada_lin
 from training.networks.residual import ResidualBlock
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 
 @pytest.mark.parametrize(("width", "published"), [(32, 3_831_079), (64, 15_291_527)])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from training.networks.inception import FEATURES, SIDE, Convolution, Inception, Mixed, from_state
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 
 def test_the_network_has_the_published_size() -> None:

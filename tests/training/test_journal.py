@@ -11,9 +11,12 @@ from lightning_fabric import Fabric
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.training.disk import full
 from tests.training.toy import Config, Toy
+from training.engine.errors import RunError
 from training.engine.journal import EVENTS, FIGURES, Journal, tiled
 from training.engine.loop import Trainer
+from training.engine.recipe import Measured
 from training.engine.run import Run
 
 
@@ -28,7 +31,7 @@ def test_figures_and_sheets_are_shown(tmp_path: Path) -> None:
     with Journal(tmp_path, "toy", 64, 0) as journal:
         journal.report(16, {"fit/square": 0.5}, 10.0)
         journal.report(32, {"fit/square": 0.25}, 10.0)
-        journal.measured(32, {"kid@dlib": 0.125})
+        journal.measured(32, Measured({"kid@dlib": 0.125}))
         journal.complain(32, "It is sick.")
         journal.sheet(32, sheet)
     found = shown(tmp_path)
@@ -69,3 +72,24 @@ def test_what_was_lost_is_not_shown(tmp_path: Path) -> None:
             journal.report(seen, {"loss": 2.0}, 10.0)
     told = [(each.step, each.value) for each in shown(tmp_path).Scalars("loss")]
     assert told == [(16, 1.0), (32, 1.0), (48, 2.0), (64, 2.0)]
+
+
+def test_a_refusal_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """However often a run measures itself."""
+    with Journal(tmp_path, "toy", 64, 0) as journal:
+        for seen in (32, 64):
+            journal.measured(seen, Measured({"kid@dlib": 0.125}, ["No fid: too few."]))
+    assert capfd.readouterr().err.count("No fid: too few.") == 1
+
+
+def test_events_that_cannot_be_written_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """At once and without a traceback of another thread; what was told before is still shown."""
+    with Journal(tmp_path, "toy", 64, 0) as journal:
+        journal.report(16, {"loss": 1.0}, 10.0)
+        (events,) = (tmp_path / EVENTS).iterdir()
+        with full(events.stat().st_size + 10), pytest.raises(RunError, match=r"events could not be written: .*large"):
+            journal.report(32, {"loss": 2.0}, 10.0)
+    with full(0), pytest.raises(RunError, match="events could not be written"):
+        Journal(tmp_path, "toy", 64, 32)
+    assert "Traceback" not in capfd.readouterr().err
+    assert [each.step for each in shown(tmp_path).Scalars("loss")] == [16]

@@ -18,7 +18,7 @@ from training.networks.normalisation import (
     munit_layer_norm,
     soft_ada_lin,
 )
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 X = torch.randn(2, 5, 7, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
 

@@ -92,3 +92,22 @@ def test_a_full_disk_is_left_as_it_was(tmp_path: Path) -> None:
     with full(1000), pytest.raises(DataError, match=r"x\.pack cannot be written"):
         write(tmp_path / "x.pack", examples())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fingerprint_is_of_the_data(tmp_path: Path) -> None:
+    """Whatever the file is called; with another picture, name or number it is another one."""
+    picture = np.full((8, 8, 3), 128, np.uint8)
+
+    def printed(name: str, *rows: Example) -> str:
+        write(tmp_path / name, rows)
+        return Pack(tmp_path / name).fingerprint
+
+    known = Example(picture, {"person": "ada"}, {"age": np.array(30)})
+    others = (
+        (known, known),
+        (Example(picture, {"person": "bo"}, known.numbers),),
+        (Example(picture, known.names, {"age": np.array(31)}),),
+        (Example(np.tile(picture, (2, 2, 1)), known.names, known.numbers),),
+    )
+    prints = [printed("one.pack", known), *(printed("other.pack", *rows) for rows in others)]
+    assert printed("same.pack", known) == prints[0] and len(set(prints)) == len(prints)

@@ -64,15 +64,16 @@ def test_weights_are_clipped_all() -> None:
 
 
 def test_the_path_length_of_a_linear_generator_is_known() -> None:
-    """Pictures that are w times one image a have the length |a . noise| / sqrt(pixels), and its mean is followed."""
+    """Pictures that are w times one image a have the length |a . noise| / sqrt(pixels), held against its mean."""
     image = torch.randn(3, 4, 4)
     w = torch.randn(2, 1, 1, requires_grad=True)
     noise = torch.randn(2, 3, 4, 4)
-    path = PathLength(decay=0.5)
+    path = PathLength()
+    path.mean.fill_(0.25)
     expected = (image * noise).sum((1, 2, 3)).abs() / 4
-    penalty, mean = path(w[:, :, :, None] * image, w, noise)
-    assert torch.allclose(mean, expected.mean() / 2, atol=1e-5) and torch.equal(path.mean, mean)
-    assert torch.allclose(penalty, (expected - mean).square().mean(), atol=1e-5)
+    penalty, length = path(w[:, :, :, None] * image, w, noise)
+    assert torch.allclose(length, expected.mean(), atol=1e-5) and path.mean == 0.25
+    assert torch.allclose(penalty, (expected - 0.25).square().mean(), atol=1e-5)
 
 
 def test_a_generator_that_ignores_w_has_finite_gradients() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from training.networks.convolution import convolution
 from training.networks.normalisation import ada_in, ada_lin, instance_norm
 from training.networks.residual import ResidualBlock
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 
 def test_a_block_whose_second_half_is_nothing_changes_nothing() -> None:

@@ -3,13 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.training.disk import full
 from tests.training.toy import Config, Other, Toy
+from training.data.pack import Example, write
 from training.engine.errors import RunError
+from training.engine.recipe import Recipe
 from training.engine.run import FACTS, Run
+
+NO_DATA = '{"recipe": "toy", "settings": {}, "data": {"name": "x.pack"}}'
 
 
 def begun(folder: Path, **settings: object) -> Run:
@@ -46,7 +51,9 @@ def test_a_setting_that_came_later_had_its_default(tmp_path: Path) -> None:
     assert begun(tmp_path).facts()["settings"]["noise"] == 0.1
 
 
-@pytest.mark.parametrize("text", ["", '{"recipe": "toy", "sett', "[]", '{"recipe": "toy"}', '{"settings": {}}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", '{"recipe": "toy", "sett', "[]", '{"recipe": "toy"}', '{"settings": {}}', NO_DATA, "\xff"]
+)
 def test_a_file_that_tells_no_run_is_named(tmp_path: Path, text: str) -> None:
     """Empty, cut off, of another form; without a checkpoint it is begun anew."""
     run = saved(tmp_path)
@@ -66,3 +73,38 @@ def test_what_is_told_already_is_not_written_again(tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"run\.json could not be written"):
             begun(tmp_path, images=128)
     assert Run(tmp_path).facts()["settings"]["images"] == 64 and not list(tmp_path.glob("*.draft"))
+
+
+class Packed(Toy):
+    """The toy, as if it learnt from a pack."""
+
+    fingerprint = Recipe.fingerprint
+
+
+def pack(path: Path, pictures: int) -> Path:
+    """Of that many."""
+    write(path, [Example(np.full((8, 8, 3), number, np.uint8)) for number in range(pictures)])
+    return path
+
+
+def test_a_run_goes_on_with_its_data(tmp_path: Path) -> None:
+    """Wherever they are; others are refused, and both are named."""
+    run, recipe = Run(tmp_path / "run"), Packed(Config())
+    small, large = pack(tmp_path / "small.pack", 2), pack(tmp_path / "large.pack", 3)
+    run.begin("toy", recipe, large)
+    run.begin("toy", recipe, small)  # nothing is learnt yet
+    run.save("toy", {}, images=8, steps=1, keep=False)
+    run.begin("toy", recipe, small.rename(tmp_path / "moved.pack"))
+    for ask in (run.begin, run.check):
+        with pytest.raises(
+            RunError, match=r"began with moved\.pack \(\w+\); it cannot go on with .*large\.pack \(\w+\)"
+        ):
+            ask("toy", recipe, large)
+
+
+def test_a_run_from_before_its_data_were_kept_goes_on(tmp_path: Path) -> None:
+    """And keeps them from then on."""
+    run, recipe = saved(tmp_path / "run"), Packed(Config())
+    run.begin("toy", recipe, pack(tmp_path / "first.pack", 2))
+    with pytest.raises(RunError, match=r"began with first\.pack"):
+        run.begin("toy", recipe, pack(tmp_path / "other.pack", 3))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from training.networks.normalisation import Affine, LayerInstanceNorm
 from training.networks.satnet import Decoder, Generator, Translator, discriminator, strengths
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 
 TOY = {"width": 8, "halvings": 2, "blocks": 1, "style": 3, "mapping": 8}
 X = torch.rand(2, 3, 28, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -7,12 +7,12 @@ import torch
 from export.alignment import SPHEREFACE
 from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
+from training.networks.size import parameter_count
 from training.networks.sphereface import (
     Encoder,
     SphereFace,
     form,
     from_state,
-    parameter_count,
     pictures_to_faces,
     pixels_to_faces,
 )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 from training.networks.stylegan2 import Discriminator, Mapping, Synthesis, spread
 
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from export.repository import publish
-from tests.training.toy import Config, Toy
+from tests.training.toy import Config, Other, Toy
 from training.cli import app
 from training.engine import loop, session
-from training.engine.errors import RunError
+from training.engine.errors import RecipeError, RunError
+from training.engine.recipe import Measured
 from training.engine.run import Run
 
 
@@ -176,3 +177,33 @@ def test_a_rehearsal_begins_where_the_run_would(tmp_path: Path) -> None:
     (parent / "latest.safetensors").unlink()
     assert "latest.safetensors cannot be read" in failed(1, *dry)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rehearsal_tells_whose_folder_it_is(tmp_path: Path) -> None:
+    """As the run itself would."""
+    run = Run(tmp_path / "run")
+    run.begin("other", Other(Config()))
+    run.save("other", {}, images=8, steps=1, keep=False)
+    told = failed(1, *train(tmp_path, "--dry-run"))
+    assert told == f"{run.folder} is a run of the recipe 'other', not of 'toy'"
+
+
+@pytest.mark.parametrize("first", ["sheet", "measure"])
+def test_a_rehearsal_shows_and_measures(first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would end the run at its first sheet or measurement, hours later, ends the rehearsal."""
+
+    def fails(*_: object) -> None:
+        raise RecipeError(f"no {first} can be made")
+
+    monkeypatch.setattr(Toy, first, fails)
+    assert failed(1, *train(tmp_path, "--dry-run", "--set", "measure=64")) == f"no {first} can be made"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rehearsal_tells_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is refused; nothing of it where a run would not measure."""
+    monkeypatch.setattr(Toy, "measure", lambda *_: Measured({"kid": 0.25}, ["No fid: too few."]))
+    for measure, told in (("64", ["kid: 0.25", "No fid: too few."]), ("0", [])):
+        words = train(tmp_path, "--dry-run", "--set", f"measure={measure}")
+        lines = CliRunner().invoke(app, [str(word) for word in words]).output.splitlines()
+        assert [line for line in lines if line.startswith(("kid", "No"))] == told

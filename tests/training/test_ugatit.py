@@ -2,7 +2,7 @@
 
 import torch
 
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 from training.networks.ugatit import Generator, discriminator
 
 

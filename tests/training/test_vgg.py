@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 from training.networks.vgg import STAGES, Vgg16, from_state
 
 NAMES = [f"conv{stage}_{number}" for stage, (_, count) in enumerate(STAGES, 1) for number in range(1, count + 1)]

@@ -73,6 +73,9 @@ class Toy(Recipe):
     def sources(self, data: Path) -> tuple[str, ...]:
         return ()
 
+    def fingerprint(self, data: Path) -> str:
+        return "points"
+
     def stream(self, data: Path) -> Stream:
         return Shuffled(Points(), self.config.seed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -36,8 +36,3 @@ class Average:
 
 def _frozen(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(False)
-
-
-def parameters(networks: Iterable[nn.Module]) -> int:
-    """How many trainable numbers there are."""
-    return sum(each.numel() for network in networks for each in network.parameters() if each.requires_grad)

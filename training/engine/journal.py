@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from training.engine.errors import RunError
-from training.engine.recipe import Sheet
+from training.engine.events import Events
+from training.engine.recipe import Measured, Sheet
 
 FIGURES = "figures.jsonl"
 SHEETS = "sheets"
@@ -35,7 +35,9 @@ class Journal:
         """Of a run that goes on at `seen` of `images`."""
         self._folder = folder
         # TensorBoard passes over what is at this step or later, and at `seen` itself there is a report that holds.
-        self._writer = SummaryWriter(str(folder / EVENTS), purge_step=seen + 1)
+        with _written(folder / EVENTS):
+            self._events = Events(folder / EVENTS, purged=seen + 1)
+        self._told = set[str]()
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -58,8 +60,6 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        with _written(self._folder / EVENTS):
-            self._writer.close()
 
     def advance(self, seen: int) -> None:
         """Move the bar."""
@@ -70,15 +70,19 @@ class Journal:
         self._write(seen, {**figures, "pace": pace})
         self._bar.update(self._task, completed=seen, pace=f"{pace:.0f}/s")
 
-    def measured(self, seen: int, figures: Mapping[str, float]) -> None:
-        """Figures of the averages."""
-        self._write(seen, figures)
+    def measured(self, seen: int, found: Measured) -> None:
+        """Figures of the averages; why others are refused is said once."""
+        self._write(seen, found.figures)
+        for refusal in found.refusals:
+            if refusal not in self._told:
+                self._told.add(refusal)
+                self.say(refusal)
 
     def _write(self, seen: int, figures: Mapping[str, float]) -> None:
         self._line({"images": seen, **{name: float(f"{value:.5g}") for name, value in figures.items()}})
         with _written(self._folder / EVENTS):
             for name, value in figures.items():
-                self._writer.add_scalar(name, value, seen)
+                self._events.scalar(name, value, seen)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         self._console.print(f"{seen:>10,}  {shown}", highlight=False, markup=False)
 
@@ -94,13 +98,13 @@ class Journal:
             path.parent.mkdir(exist_ok=True)
             Pillow.fromarray(picture).save(path, quality=_QUALITY)
         with _written(self._folder / EVENTS):
-            self._writer.add_image("sheet", picture, seen, dataformats="HWC")
+            self._events.picture("sheet", picture, seen)
 
     def complain(self, seen: int, complaint: str) -> None:
         """In words, which stay with the figures."""
         self._line({"images": seen, "complaint": complaint})
         with _written(self._folder / EVENTS):
-            self._writer.add_text("complaint", complaint, seen)
+            self._events.text("complaint", complaint, seen)
         self._console.print(complaint, style="bold yellow", highlight=False, markup=False)
 
     def say(self, words: str) -> None:

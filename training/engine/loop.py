@@ -34,7 +34,7 @@ from training.engine.journal import Journal, Silent
 from training.engine.pace import Pace
 from training.engine.phase import Batch, Phase, Step
 from training.engine.randomness import Random, Rows, seed_of
-from training.engine.recipe import Recipe, Stream
+from training.engine.recipe import Measured, Recipe, Sheet, Stream
 from training.engine.run import Run
 
 EXAMPLES = 8
@@ -176,7 +176,7 @@ class Trainer:
                     if last or due(before, self.seen, plan.sheet):
                         self._show(stream, journal)
                     if plan.measure and (last or due(before, self.seen, plan.measure)) and fabric.is_global_zero:
-                        journal.measured(self.seen, self._recipe.measure(self.average.networks, data))
+                        journal.measured(self.seen, self.measured(data))
                 if last:
                     break
             if interruption.asked:
@@ -209,6 +209,7 @@ class Trainer:
         self.seen += sum(len(part.random.rows) for part in parts) * self._fabric.world_size
         self._steps += 1
         self._renew(before)
+        _move(parts)
         processes.average_buffers(self._fabric, self.networks.values())
         self.average.follow(self.seen - before, self.seen)
         for part in parts:
@@ -288,16 +289,28 @@ class Trainer:
             return Silent()
         return Journal(self._run.folder, self._name, self._plan.images, self.seen)
 
-    @torch.no_grad()
     def _show(self, stream: Stream, journal: Journal | Silent) -> None:
-        if not self._fabric.is_global_zero:
-            return
+        if self._fabric.is_global_zero and (sheet := self.sheet(stream)) is not None:
+            journal.sheet(self.seen, sheet)
+
+    @torch.no_grad()
+    def sheet(self, stream: Stream) -> Sheet | None:
+        """Of the averages, on the stream's first examples."""
         examples = self._fabric.to_device(default_collate([stream[place] for place in range(EXAMPLES)]))
         random = Random(self._plan.seed, 0, Rows(0, EXAMPLES, EXAMPLES), self._fabric.device)
         with self._fabric.autocast():
-            sheet = self._recipe.sheet(self.average.networks, examples, random)
-        if sheet is not None:
-            journal.sheet(self.seen, sheet)
+            return self._recipe.sheet(self.average.networks, examples, random)
+
+    def measured(self, data: Path) -> Measured:
+        """The averages."""
+        return self._recipe.measure(self.average.networks, data)
+
+
+def _move(parts: Sequence[Step]) -> None:
+    """Running means, each towards what the parts have found together."""
+    for moves in zip(*(part.moves for part in parts), strict=True):
+        value = torch.stack([each.value for each in moves]).mean(0)
+        moves[0].mean.lerp_(value, moves[0].share)
 
 
 def _states(networks: Mapping[str, nn.Module]) -> dict[str, Tensors]:

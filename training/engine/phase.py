@@ -23,6 +23,15 @@ Optimiser = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
 """Makes an optimiser for named parameters."""
 
 
+@dataclass(frozen=True)
+class Move:
+    """Of a running mean, a buffer of a network, towards a value by a share of the way, 0..1."""
+
+    mean: Tensor
+    value: Tensor
+    share: float
+
+
 @dataclass
 class Step:
     """One step, as a loss sees it: the networks, some rows of the batch, and random numbers that belong to these rows.
@@ -40,6 +49,8 @@ class Step:
     _memory: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
     """What is to be logged beside the terms."""
+    moves: list[Move] = field(default_factory=list)
+    """Of running means, at the end of the step."""
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What `make` returns, made once a step: a discriminator is shown the pictures its generator was judged by."""
@@ -51,6 +62,10 @@ class Step:
     def note(self, name: str, value: Tensor) -> None:
         """Log a scalar that is no part of a loss."""
         self.notes[name] = value.detach()
+
+    def follow(self, mean: Tensor, value: Tensor, share: float) -> None:
+        """Have a running mean move by that share towards a value, once a step: of its parts, towards their mean."""
+        self.moves.append(Move(mean, value.detach().to(mean.dtype), share))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self
 
@@ -48,6 +48,14 @@ Sheet = NDArray[np.uint8]
 """Pictures in rows and columns: uint8 [rows, columns, height, width, 3] RGB."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Figures by name, and in words why there are no others."""
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    refusals: Sequence[str] = ()
+
+
 class Stream(Protocol):
     """Examples without end, each at its place: the same place gives the same example, whoever asks and when."""
 
@@ -85,10 +93,8 @@ class Plan:
     def __post_init__(self) -> None:
         """RecipeError for a number that cannot be, whatever a recipe has made of the field."""
         for each in fields(Plan):
-            if each.name in ORIGINS:
-                continue
             value, least = getattr(self, each.name), 1 if each.name in _ONE_OR_MORE else 0
-            if value < least:
+            if isinstance(value, int) and value < least:
                 raise RecipeError(f"{each.name}: must be {least} or more, not {value}")
         for each in fields(self):
             value = getattr(self, each.name)
@@ -126,6 +132,10 @@ class Recipe(ABC):
     def sources(self, data: Path) -> Sequence[str]:
         """The data sets that it learns from, with their terms, as far as the data tell; by default those of a pack."""
         return Pack(data).present("source")
+
+    def fingerprint(self, data: Path) -> str:
+        """What tells its data from others, wherever they are; by default those of a pack."""
+        return Pack(data).fingerprint
 
     def teachers(self, data: Path) -> Sequence[str]:
         """The networks whose answers are in the data and in its loss."""
@@ -173,9 +183,9 @@ class Recipe(ABC):
         """Pictures of what the averages do with the first examples of the stream."""
         return None
 
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """Figures of the averages that take longer than a report may."""
-        return {}
+        return Measured()
 
     @abstractmethod
     def exported(self, networks: Networks) -> nn.Module:
@@ -215,7 +225,7 @@ def find(name: str) -> type[Recipe]:
 
 def configured(recipe: type[Recipe], settings: Mapping[str, Any]) -> Recipe:
     """The recipe with some settings other than its own; RecipeError names the one that it does not have or take."""
-    known = [field.name for field in fields(recipe.Config)]
+    known = [each.name for each in fields(recipe.Config)]
     for name in settings:
         if name not in known:
             raise RecipeError(f"{name}: no setting of this recipe; there are {', '.join(known)}")

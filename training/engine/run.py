@@ -1,6 +1,6 @@
 """A run's folder: what is trained with which settings, the newest state, and what was told on the way.
 
-run.json                 recipe and settings; a run goes on with the same ones
+run.json                 recipe, settings and data; a run goes on with the same ones
 latest.safetensors       networks, averages and optimisers
 kept/IMAGES.safetensors  earlier states, if the recipe keeps them
 figures.jsonl, events/   for people and for TensorBoard
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,17 @@ class Run:
         """Whether anything was begun here."""
         return (self.folder / FACTS).exists()
 
-    def begin(self, name: str, recipe: Recipe) -> None:
+    def begin(self, name: str, recipe: Recipe, data: Path | None = None) -> None:
         """Write down what the run is; before its first checkpoint it can still become another one.
 
-        RunError if it has one, of another recipe or with other settings, or if nothing can be written.
+        `data`: what it learns from, unless it does not. Raises the errors of `check`, and RunError if nothing can be
+        written.
         """
-        if self.exists and self.latest.exists():
-            self._compare(name, recipe)
-        path = self.folder / FACTS
-        text = json.dumps({"recipe": name, "settings": dataclasses.asdict(recipe.config)}, indent=1) + "\n"
+        self.check(name, recipe, data)
+        path, facts = self.folder / FACTS, {"recipe": name, "settings": dataclasses.asdict(recipe.config)}
+        if data is not None:
+            facts["data"] = {"name": data.name, "fingerprint": recipe.fingerprint(data)}
+        text = json.dumps(facts, indent=1) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self.exists or path.read_bytes() != text.encode():
@@ -56,12 +59,30 @@ class Run:
         except OSError as error:
             raise RunError(f"{path} could not be written: {error}") from error
 
+    def check(self, name: str, recipe: Recipe, data: Path | None = None) -> None:
+        """RunError if the folder has a run with a checkpoint, of another recipe, with other settings or of other data.
+
+        Raises the errors of training.data.
+        """
+        if self.exists and self.latest.exists():
+            facts = self.facts()
+            self._compare(facts, name, recipe)
+            known = facts["data"]
+            if data is not None and known and known["fingerprint"] != (now := recipe.fingerprint(data)):
+                began = f"{self.folder} began with {known['name']} ({known['fingerprint']})"
+                raise RunError(f"{began}; it cannot go on with {data} ({now}). --begin-from begins another run from it")
+
     def facts(self) -> dict[str, Any]:
-        """Recipe and settings; RunError if there are none, or not in the form that `begin` gives them."""
+        """Recipe, settings and data; RunError if there are none, or not in the form that `begin` gives them.
+
+        Of runs that learnt nothing, and of those from before they were kept, the data are empty.
+        """
         path = self.folder / FACTS
         try:
             found = json.loads(path.read_bytes())
-            return {"recipe": str(found["recipe"]), "settings": dict(found["settings"])}
+            facts = {"recipe": str(found["recipe"]), "settings": dict(found["settings"])}
+            data = found.get("data")
+            return {**facts, "data": {key: str(data[key]) for key in ("name", "fingerprint")} if data else {}}
         except OSError as error:
             raise RunError(f"{self.folder} is no run: {error}") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -84,8 +105,8 @@ class Run:
             raise RunError(f"{self.latest} is a checkpoint of the recipe {facts.get('recipe')!r}, not of {name!r}")
         return tensors, facts
 
-    def _compare(self, name: str, recipe: Recipe) -> None:
-        facts, config = self.facts(), recipe.config
+    def _compare(self, facts: Mapping[str, Any], name: str, recipe: Recipe) -> None:
+        config = recipe.config
         if facts["recipe"] != name:
             raise RunError(f"{self.folder} is a run of the recipe {facts['recipe']!r}, not of {name!r}")
         now = _stored(dataclasses.asdict(config))

@@ -22,14 +22,14 @@ from export.repository import GRAPH, publish, vacant
 from export.to_onnx import ExportError, export_model
 from training.data import terms
 from training.engine import checkpoint, foreign, processes
-from training.engine.average import parameters
 from training.engine.batches import Places, loaded
 from training.engine.checkpoint import Tensors
 from training.engine.errors import DeviceError, RecipeError, RunError
 from training.engine.figures import Figures
 from training.engine.loop import Trainer
-from training.engine.recipe import ORIGINS, Recipe, configured, find
+from training.engine.recipe import ORIGINS, Measured, Recipe, configured, find
 from training.engine.run import Run
+from training.networks.size import parameter_count
 
 Origins = Mapping[str, tuple[str, ...]]
 """Some of the settings that training.engine.recipe.ORIGINS names."""
@@ -77,27 +77,36 @@ class Session:
         Raises TrainingError, and KeyboardInterrupt if somebody interrupts twice.
         """
         self._fit(data, begin_from)
-        processes.first(self._fabric, lambda: self._run.begin(self._name, self._recipe))
+        processes.first(self._fabric, lambda: self._run.begin(self._name, self._recipe, data))
         trainer = Trainer(self._name, self._recipe, self._run, self._fabric)
         if begin_from is not None and not trainer.seen:
             trainer.begin_from(Run(begin_from))
         return trainer.train(data, workers=workers)
 
     def rehearse(self, data: Path, *, begin_from: Path | None = None) -> str:
-        """One step that leaves nothing behind, and what would be trained, in words. Raises TrainingError."""
+        """One step that leaves nothing behind, and what would be trained, in words. Raises TrainingError.
+
+        After the step a sheet and, if there are to be any, a measurement, on which a run would else fail late.
+        """
         self._fit(data, begin_from)
+        processes.first(self._fabric, lambda: self._run.check(self._name, self._recipe, data))
         with tempfile.TemporaryDirectory() as scratch:
             trainer = Trainer(self._name, self._recipe, Run(Path(scratch)), self._fabric)
             if begin_from is not None:
                 trainer.begin_from(Run(begin_from))
             places = Places(0, 1, self._recipe.batch, self._fabric.global_rank, self._fabric.world_size)
-            (batch,) = loaded(self._recipe.stream(data), places, 0, pinned=False)
+            stream, measured = self._recipe.stream(data), Measured()
+            (batch,) = loaded(stream, places, 0, pinned=False)
             figures = Figures(partial(processes.gathered, self._fabric))
             trainer.step(self._fabric.to_device(batch), figures)
-        sizes = [f"{name}: {parameters([network]):,} parameters" for name, network in trainer.networks.items()]
-        found = [f"{name}: {value:.4g}" for name, value in figures.read().items()]
-        lines = [f"{self._name} on {self._fabric.device}, {self._recipe.config.images:,} images", *sizes, *found]
-        return "\n".join(lines)
+            if self.first:
+                trainer.sheet(stream)
+            if self.first and self._recipe.config.measure:
+                measured = trainer.measured(data)
+        sizes = [f"{name}: {parameter_count(network):,} parameters" for name, network in trainer.networks.items()]
+        found = [f"{name}: {value:.4g}" for name, value in {**figures.read(), **measured.figures}.items()]
+        what = f"{self._name} on {self._fabric.device}, {self._recipe.config.images:,} images"
+        return "\n".join([what, *sizes, *found, *measured.refusals])
 
     def _fit(self, data: Path, begin_from: Path | None) -> None:
         self._recipe = self._recipe.fitted(data, Run(begin_from).facts()["settings"] if begin_from else {})
@@ -149,7 +158,7 @@ def import_run(name: str, files: Sequence[Path], folder: Path) -> str:
     run.begin(name, recipe)
     tensors = checkpoint.packed("networks", whole) | checkpoint.packed("averages", averages)
     run.save(name, tensors, images=0, steps=0, keep=False)
-    return f"{folder}: {', '.join(f'{key} of {parameters([networks[key]]):,} parameters' for key in states)}"
+    return f"{folder}: {', '.join(f'{key} of {parameter_count(networks[key]):,} parameters' for key in states)}"
 
 
 def _read(file: Path) -> tuple[Tensors, Origins]:

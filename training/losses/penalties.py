@@ -41,7 +41,10 @@ def clip_weights(network: nn.Module, limit: float = 0.01) -> None:
 
 
 class PathLength(nn.Module):
-    """How far a step in w moves the picture, and its running mean (Karras et al. 2020, section 3.2)."""
+    """How far a step in w moves the picture, beside the running mean of that (Karras et al. 2020, section 3.2).
+
+    The mean is the one before the step, and whoever trains moves it: the parts of a step cannot know that of the whole.
+    """
 
     mean: Tensor
 
@@ -51,7 +54,7 @@ class PathLength(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, pictures: Tensor, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The penalty and the mean length.
+        """The penalty, and the mean length, which `mean` is to follow by `decay`.
 
         Pictures [B, C, H, W] come of w [B, layers, D]; noise is N(0, 1) of their shape.
         """
@@ -59,9 +62,7 @@ class PathLength(nn.Module):
             projected = (pictures.float() * noise / math.sqrt(pictures[0, 0].numel())).sum()
             (gradient,) = torch.autograd.grad(projected, w, create_graph=True)
             lengths = (gradient.square().sum(2).mean(1) + EPSILON).sqrt()
-        mean = self.mean.lerp(lengths.detach().mean(), self.decay)
-        self.mean.copy_(mean)
-        return (lengths - mean).square().mean(), mean
+        return (lengths - self.mean).square().mean(), lengths.detach().mean()
 
 
 def lazy(rate: float, betas: tuple[float, float], every: int) -> Optimiser:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor
 
 from export.alignment import Image, Template
 from training.data.pack import Pack
 from training.data.views import Views
+from training.engine.recipe import Measured
 from training.metrics.distances import Features, distances
 from training.metrics.features import BATCH, Dlib, described, labelled
 
@@ -56,21 +56,11 @@ class Sample:
 
 
 @torch.no_grad()
-def distances_in_loop(real: Sample, made: Iterable[Tensor]) -> dict[str, float]:
-    """The distances of batches uint8 [B, S, S, 3] from the sample, by name: those that it is large enough for.
-
-    Why another is refused is told once.
-    """
+def distances_in_loop(real: Sample, made: Iterable[Tensor]) -> Measured:
+    """The distances of batches uint8 [B, S, S, 3] from the sample, by name: those that it is large enough for."""
     pictures = (each for batch in made for each in batch.cpu().numpy())
     found, refused = distances(_known(real), described(pictures, _network(), real.template))
-    for refusal in refused:
-        _tell(refusal)
-    return {labelled(name, _network()): value.value for name, value in found.items()}
-
-
-@cache
-def _tell(refusal: str) -> None:
-    typer.secho(refusal, fg="yellow", err=True)
+    return Measured({labelled(name, _network()): value.value for name, value in found.items()}, refused)
 
 
 @lru_cache(maxsize=1)

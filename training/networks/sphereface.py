@@ -111,8 +111,3 @@ def from_state(state: dict[str, Tensor]) -> Encoder:
     encoder = Encoder(SphereFace(*form({name.removeprefix("network."): value for name, value in state.items()})))
     encoder.load_state_dict(state)
     return encoder.eval()
-
-
-def parameter_count(module: nn.Module) -> int:
-    """All trainable numbers."""
-    return sum(parameter.numel() for parameter in module.parameters())

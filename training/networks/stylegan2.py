@@ -25,7 +25,7 @@ def width(resolution: int, base: int, most: int = MOST) -> int:
 
 
 class Mapping(nn.Module):
-    """z [B, D] -> w [B, D], whose running mean it keeps: the average face."""
+    """z [B, D] -> w [B, D], with the running mean of w, which whoever trains it moves: the average face."""
 
     mean: Tensor
 
@@ -36,8 +36,6 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         w: Tensor = self.layers(z * (z.square().mean(1, keepdim=True) + EPSILON).rsqrt())
-        if self.training:
-            self.mean.lerp_(w.detach().float().mean(0), 1 - MEMORY)
         return w
 
 

@@ -29,7 +29,7 @@ from training.data.views import Views
 from training.engine import recipe as engine
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
+from training.engine.recipe import Measured, Plan, Positive, Sheet, Side, Stream
 from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture, pixels
@@ -145,7 +145,7 @@ class Recipe(engine.Recipe):
         made = torch.cat(list(self._faces(networks, ROWS * COLUMNS)))
         return made.reshape(ROWS, COLUMNS, *made.shape[1:]).cpu().numpy()
 
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """How far faces are from the data's."""
         count = self.config.measured
         return distances_in_loop(Sample(data, self.config.size, count), self._faces(networks, count))

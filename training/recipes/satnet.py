@@ -47,7 +47,7 @@ from training.engine.clock import Schedule, constant, half_cosine, linear_decay,
 from training.engine.errors import RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
+from training.engine.recipe import Measured, Plan, Sheet, Stream
 from training.losses.adversarial import (
     HINGE,
     NON_SATURATING,
@@ -319,15 +319,17 @@ class Recipe(engine.Recipe):
             rows += [images, _translator(networks, source, target)(images, style)]
         return torch.stack(rows).cpu().numpy()
 
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """How far what is made of each domain, in styles drawn at random, is from the other domain's pictures."""
-        found = {}
+        figures, refusals = dict[str, float](), list[str]()
         for source, target in DIRECTIONS:
             translate, real = _translator(networks, source, target), self._sample(data, target)
             made = self._made(translate, self._sample(data, source))
             prefix = "" if target == DRAWING else f"{target}/"
-            found |= {f"{prefix}{name}": value for name, value in distances_in_loop(real, made).items()}
-        return found
+            found = distances_in_loop(real, made)
+            figures |= {f"{prefix}{name}": value for name, value in found.figures.items()}
+            refusals += found.refusals
+        return Measured(figures, refusals)
 
     def _sample(self, data: Path, domain: str) -> Sample:
         knobs = self.config

@@ -49,7 +49,7 @@ from training.engine.errors import CheckpointError
 from training.engine.health import Symptom
 from training.engine.phase import Batch, Networks, Phase, Step, adamw, sgd
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Sheet, Stream
+from training.engine.recipe import Measured, Plan, Sheet, Stream
 from training.losses.distillation import descriptor_loss, neighbour_loss, relational_loss
 from training.losses.margin import (
     AngleLinear,
@@ -237,10 +237,10 @@ class Recipe(engine.Recipe):
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         return examples["image"][None].cpu().numpy()
 
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """Verification of the people set aside, if the pack has any."""
         held = _held(data)
-        return verified(_embed(Encoder(networks["encoder"])), held) if held else {}
+        return Measured(verified(_embed(Encoder(networks["encoder"])), held) if held else {})
 
     def exported(self, networks: Networks) -> nn.Module:
         return Encoder(networks["encoder"])

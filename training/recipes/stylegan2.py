@@ -9,7 +9,7 @@ Paper: FFHQ at 1024 pixels, 25 million images, FID 2.84. Here 64 pixels and narr
 Each step:
 
     generator:           softplus(-D(G(z)))
-    every 4th, path:     2 (|J^T y| - a)^2, a its running mean      (on half of the batch)
+    every 4th, path:     2 (|J^T y| - a)^2, a its running mean      (on every other row)
     discriminator:       softplus(-D(x)) + softplus(D(G(z)))
     every 16th, r1:      gamma / 2 |grad D(x)|^2
 """
@@ -32,15 +32,17 @@ from training.engine import recipe as engine
 from training.engine.errors import RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Positive, Sheet, Side, Stream
+from training.engine.recipe import Measured, Plan, Positive, Sheet, Side, Stream
 from training.losses.adversarial import NON_SATURATING, SPREAD, SYMPTOMS, note_signs, spread
 from training.losses.augmentation import augmented
 from training.losses.penalties import PathLength, lazy, r1
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture, pixels
-from training.networks.stylegan2 import Discriminator, Face, Mapping, Synthesis
+from training.networks.stylegan2 import MEMORY, Discriminator, Face, Mapping, Synthesis
 
 ROWS, COLUMNS = 4, 8  # of a sheet
+SPARED = 2
+"""The path penalty is of every so many-th row, which are the same rows in whatever parts a step is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,21 +116,22 @@ class Recipe(engine.Recipe):
 
     def generator_loss(self, step: Step) -> Named[str, Tensor]:
         """Its pictures shall be taken for real ones."""
-        fakes = step.once("fakes", lambda: self._made(step, self._styles(step)))
+        fakes = step.once("fakes", lambda: self._fakes(step))
         return {"adversarial": NON_SATURATING.deceive(self._judged(step, fakes))}
 
     def path_penalty(self, step: Step) -> Named[str, Tensor]:
         """A step in w shall move every picture equally far."""
-        w = self._styles(step)[: max(1, len(step.random.rows) // 2)]
-        pictures = self._made(step, w)
-        noise = step.random.normal(*pictures.shape[1:])[: len(w)]
-        penalty, mean = step.networks["path"](pictures, w, noise)
-        step.note("path_length", mean)
+        path, w = step.networks["path"], self._styles(step)[::SPARED]
+        pictures = self._made(step, w, SPARED)
+        noise = step.random.normal(*pictures.shape[1:])[::SPARED]
+        penalty, length = path(pictures, w, noise)
+        step.follow(path.mean, length, path.decay)
+        step.note("path_length", length)
         return {"length": self.config.path * self.config.path_every * penalty}
 
     def discriminator_loss(self, step: Step) -> Named[str, Tensor]:
         """Real from made, both augmented."""
-        fakes = step.once("fakes", lambda: self._made(step, self._styles(step))).detach()
+        fakes = step.once("fakes", lambda: self._fakes(step)).detach()
         pictures = picture(step.batch["image"])
         real, made = self._judged(step, pictures), self._judged(step, fakes)
         note_signs(step, real, made)
@@ -140,6 +143,11 @@ class Recipe(engine.Recipe):
         penalty = r1(lambda pictures: self._judged(step, pictures), picture(step.batch["image"]))
         return {"gradient": self.config.gamma * self.config.penalty_every * penalty}
 
+    def _fakes(self, step: Step) -> Tensor:
+        w = self._styles(step)
+        step.follow(step.networks["mapping"].mean, w.mean((0, 1)), 1 - MEMORY)
+        return self._made(step, w)
+
     def _styles(self, step: Step) -> Tensor:
         """w [B, layers, D], mostly of two z, the second one from a random layer on."""
         mapping, layers = step.networks["mapping"], step.networks["synthesis"].layers
@@ -150,9 +158,9 @@ class Recipe(engine.Recipe):
         number = torch.arange(layers, device=first.device)
         return torch.where((number >= crossover[:, None])[:, :, None], second, first)
 
-    def _made(self, step: Step, w: Tensor) -> Tensor:
+    def _made(self, step: Step, w: Tensor, spared: int = 1) -> Tensor:
         synthesis = step.networks["synthesis"]
-        noises = [step.random.normal(1, side, side)[: len(w)] for side in synthesis.noise_sides]
+        noises = [step.random.normal(1, side, side)[::spared] for side in synthesis.noise_sides]
         return synthesis(w, noises)
 
     def _judged(self, step: Step, pictures: Tensor) -> Tensor:
@@ -165,7 +173,7 @@ class Recipe(engine.Recipe):
         made = self._faces(networks, self._z(ROWS * COLUMNS).to(examples["image"].device), self.config.truncation)
         return made.reshape(ROWS, COLUMNS, *made.shape[1:]).cpu().numpy()
 
-    def measure(self, networks: Networks, data: Path) -> Named[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """How far faces, not truncated, are from the data's."""
         z = self._z(self.config.measured).to(next(networks["mapping"].parameters()).device)
         made = (self._faces(networks, some) for some in z.split(self.config.batch))

@@ -38,7 +38,7 @@ from training.engine import recipe as engine
 from training.engine.clock import linear_decay
 from training.engine.phase import Batch, Networks, Phase, Step, adam
 from training.engine.randomness import Random
-from training.engine.recipe import Plan, Positive, Sheet, Stream
+from training.engine.recipe import Measured, Plan, Positive, Sheet, Stream
 from training.losses.adversarial import (
     SPREAD,
     Wandering,
@@ -172,7 +172,7 @@ class Recipe(engine.Recipe):
         drawn = pixels(networks["photo_to_drawing"](picture(photos))[0])
         return np.stack([photos.cpu().numpy(), drawn.cpu().numpy()])
 
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """How far drawings of the data's photos are from its drawings."""
         photos, drawings = (
             Sample(data, self.config.size, self.config.measured, domain, self.contract({}).template)

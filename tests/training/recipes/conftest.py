@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.data.pack import Example, write
-from training.engine.session import Session
+from training.engine.session import Session, publish_run
 
 SOURCE = "disks (Toys, non-commercial research)"
 
@@ -34,3 +34,11 @@ def run(request: pytest.FixtureRequest, pack: Path, tmp_path_factory: pytest.Tem
     settings = {**request.cls.settings, "checkpoint": half, "keep": half}
     assert Session(request.cls.name, settings, folder, device="cpu").train(pack)
     return folder
+
+
+@pytest.fixture(scope="class")
+def published(request: pytest.FixtureRequest, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model.onnx of that run."""
+    to = tmp_path_factory.mktemp("models") / request.cls.name / "1"
+    publish_run(run, to)
+    return to / "model.onnx"

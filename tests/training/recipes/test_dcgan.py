@@ -15,7 +15,7 @@ from training.engine.figures import Figures
 from training.engine.loop import Trainer
 from training.engine.recipe import configured
 from training.engine.run import Run
-from training.networks.sphereface import parameter_count
+from training.networks.size import parameter_count
 from training.recipes.dcgan import Discriminator, Generator, Recipe
 
 

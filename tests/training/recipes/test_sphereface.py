@@ -66,6 +66,22 @@ def pack_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(name="taught", scope="module")
+def taught_(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of one step."""
+    folder = tmp_path_factory.mktemp("taught") / "run"
+    session(folder, images=16).train(pack)
+    return folder
+
+
+@pytest.fixture(name="published", scope="module")
+def published_(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model.onnx of that run."""
+    to = tmp_path_factory.mktemp("models") / "first" / "1"
+    publish_run(taught, to)
+    return to / "model.onnx"
+
+
 def session(folder: Path, **settings: object) -> Session:
     return Session("sphereface", {**TOY, **{key: str(value) for key, value in settings.items()}}, folder, device="cpu")
 
@@ -74,14 +90,13 @@ def figures(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "figures.jsonl").read_text().splitlines()]
 
 
-def test_the_heads_follow_from_the_data(pack: Path, tmp_path: Path) -> None:
+def test_the_heads_follow_from_the_data(taught: Path) -> None:
     """Six people and three numbers of the teacher; those set aside are no class, and the run keeps the sizes."""
-    session(tmp_path, images=16).train(pack)
-    facts = Run(tmp_path).facts()["settings"]
+    facts = Run(taught).facts()["settings"]
     assert (facts["classes"], facts["teacher"]) == (6, 3)
     assert facts["teachers"] == [TEACHER]
     assert facts["sources"] == ["album (CelebA, non-commercial research)", "toys (CC0)"]
-    tensors, _ = Run(tmp_path).state("sphereface")
+    tensors, _ = Run(taught).state("sphereface")
     assert tensors["networks/people/weight"].shape == (512, 6) and tensors["networks/teacher/weight"].shape == (3, 512)
 
 
@@ -151,20 +166,18 @@ def test_settings_that_there_are_not_are_refused() -> None:
         Session("sphereface", {"degrees": "40"}, Path("nowhere"), device="cpu")
 
 
-def test_embeddings_that_are_all_alike_are_told(pack: Path, tmp_path: Path) -> None:
+def test_embeddings_that_are_all_alike_are_told(taught: Path) -> None:
     """Every report has the mean cosine of two rows: 1 of one row many times, 0 of what is at right angles."""
     assert alike(torch.ones(4, 3)).item() == pytest.approx(1) and alike(torch.eye(3)).abs() < 1e-6
-    session(tmp_path, images=16).train(pack)
-    (line,) = figures(tmp_path)
+    (line,) = figures(taught)
     assert Recipe.symptoms[0].shows({**line, "alike": 0.999}) and -1 <= line["alike"] <= 1
 
 
-def test_other_people_cannot_go_on_with_a_run(pack: Path, tmp_path: Path) -> None:
+def test_other_people_cannot_go_on_with_a_run(taught: Path, tmp_path: Path) -> None:
     """The classes would be others; the message says how many."""
-    session(tmp_path / "run", images=16).train(pack)
     write(tmp_path / "fewer.pack", examples(range(4)))
     with pytest.raises(RunError, match="began with classes=6; it cannot go on with classes=4"):
-        session(tmp_path / "run").train(tmp_path / "fewer.pack")
+        session(taught).train(tmp_path / "fewer.pack")
 
 
 # Fine-tuning and import
@@ -179,14 +192,15 @@ def official(classes: int = 5, depth: int = 20) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_official_file_goes_there_and_back(zipped: bool, tmp_path: Path) -> None:
     """Every tensor under its own name, from today's and from 2017's format of torch.save."""
-    torch.save(official(), tmp_path / "sphere20a_20171020.pth", _use_new_zipfile_serialization=zipped)
+    known = official()
+    torch.save(known, tmp_path / "sphere20a_20171020.pth", _use_new_zipfile_serialization=zipped)
     told = import_run("sphereface", [tmp_path / "sphere20a_20171020.pth"], tmp_path / "run")
     assert "encoder of" in told
     tensors, facts = Run(tmp_path / "run").state("sphereface")
     back = {key.removeprefix("networks/encoder/"): value for key, value in tensors.items() if "/encoder/" in key}
     back = {key: value for key, value in back.items() if not key.startswith("averages/")}
     back["fc6.weight"] = tensors["networks/people/weight"]
-    assert back.keys() == official().keys() and all(torch.equal(back[key], official()[key]) for key in back)
+    assert back.keys() == known.keys() and all(torch.equal(back[key], known[key]) for key in back)
     assert facts["images"] == 0 and Run(tmp_path / "run").facts()["settings"]["depth"] == 20
 
 
@@ -206,18 +220,17 @@ def test_an_imported_encoder_is_exported_for_research_only(tmp_path: Path) -> No
     assert contract.notice.startswith("Research only: trained on caricatures.pth")
 
 
-def test_who_taught_is_said_of_all_that_comes_of_it(pack: Path, tmp_path: Path) -> None:
-    """Also of a model that learnt from names alone, with first weights of one that was taught; of others it is not."""
+def test_who_taught_is_said_of_all_that_comes_of_it(taught: Path, published: Path, tmp_path: Path) -> None:
+    """Of the model; of a run from names alone, with first weights of one that was taught; of others it is not."""
     names = tmp_path / "names.pack"
     write(names, [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))])
-    session(tmp_path / "taught", images=16).train(pack)
-    session(tmp_path / "tuned", images=16).train(names, begin_from=tmp_path / "taught")
+    session(tmp_path / "tuned", images=16).train(names, begin_from=taught)
     session(tmp_path / "other", images=16).train(names)
-    publish_run(tmp_path / "tuned", tmp_path / "models" / "tuned" / "1")
-    graph = open_session((tmp_path / "models" / "tuned" / "1" / "model.onnx").read_bytes())
+    graph = open_session(published.read_bytes())
     contract = Contract.from_metadata(graph.get_modelmeta().custom_metadata_map, "")
     assert contract.provenance["teachers"] == TEACHER
-    assert Run(tmp_path / "other").facts()["settings"]["teachers"] == []
+    tuned, other = (Run(tmp_path / each).facts()["settings"]["teachers"] for each in ("tuned", "other"))
+    assert tuned == [TEACHER] and other == []
 
 
 def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) -> None:
@@ -236,20 +249,17 @@ def test_an_encoder_is_fine_tuned_on_other_people(pack: Path, tmp_path: Path) ->
     assert any("official.pth" in source for source in Run(tmp_path / "tuned").facts()["settings"]["sources"])
 
 
-def test_a_published_model_is_gone_on_with(pack: Path, tmp_path: Path) -> None:
+def test_a_published_model_is_gone_on_with(taught: Path, published: Path, tmp_path: Path) -> None:
     """Its weights, rounded as they were stored; what it learnt from, and who taught, is said of what comes of it."""
-    session(tmp_path / "taught", images=16).train(pack)
-    publish_run(tmp_path / "taught", tmp_path / "models" / "first" / "1")
-    file = tmp_path / "models" / "first" / "1" / "model.onnx"
-    import_run("sphereface", [file], tmp_path / "imported")
-    taught, imported = (Run(tmp_path / each).state("sphereface")[0] for each in ("taught", "imported"))
+    import_run("sphereface", [published], tmp_path / "imported")
+    trained, imported = (Run(each).state("sphereface")[0] for each in (taught, tmp_path / "imported"))
     for kind in ("networks", "averages"):
         name = f"{kind}/encoder/conv1_1.weight"
-        assert torch.equal(imported[name], taught["averages/encoder/conv1_1.weight"].half().float())
+        assert torch.equal(imported[name], trained["averages/encoder/conv1_1.weight"].half().float())
     names = tmp_path / "names.pack"
     write(names, [Example(each.image, {"person": each.names["person"]}) for each in examples(range(4))])
     assert session(tmp_path / "on", images=16).train(names, begin_from=tmp_path / "imported")
-    was, goes_on = (Run(tmp_path / each).facts()["settings"] for each in ("taught", "on"))
+    was, goes_on = (Run(each).facts()["settings"] for each in (taught, tmp_path / "on"))
     assert (
         was["sources"] and goes_on["sources"] == was["sources"] and goes_on["teachers"] == was["teachers"] == [TEACHER]
     )
@@ -330,26 +340,25 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 # Export and service
 
 
-def test_thresholds_need_people_set_aside(pack: Path, tmp_path: Path) -> None:
+def test_thresholds_need_people_set_aside(taught: Path, tmp_path: Path) -> None:
     """A pack without any is named, and so is a set with only one of them; nothing is exported."""
-    session(tmp_path / "run", images=16).train(pack)
     write(tmp_path / "all.pack", [Example(each.image, {"person": "x"}) for each in examples(range(1))])
     with pytest.raises(DataError, match=r"all\.pack sets nobody aside"):
-        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "all.pack")
+        publish_run(taught, tmp_path / "models" / "sphereface" / "1", tmp_path / "all.pack")
     write(tmp_path / "one.pack", examples(range(7)))
     with pytest.raises(DataError, match=r"two people of one set.*: album"):
-        publish_run(tmp_path / "run", tmp_path / "models" / "sphereface" / "1", tmp_path / "one.pack")
+        publish_run(taught, tmp_path / "models" / "sphereface" / "1", tmp_path / "one.pack")
     assert not (tmp_path / "models").exists()
 
 
 def test_an_encoder_is_stored_as_is_asked_for(pack: Path, tmp_path: Path) -> None:
-    """In four, two or one byte a weight, held against float32 on people set aside; the contract says so."""
+    """In four bytes a weight, in one, or by default in two, held against float32 on people set aside, as it says."""
     one_set = [Example(each.image, {**each.names, "source": "toys (CC0)"}, each.numbers) for each in examples(range(8))]
     write(tmp_path / "faces.pack", one_set)
     session(tmp_path / "run", images=64).train(tmp_path / "faces.pack")
     sizes, embeddings = {}, {}
     frames = np.stack([each.image for each in one_set])[:, 16:-16, 16:-16]
-    for version, precision in enumerate(("float32", None, "float16", "int8"), 1):
+    for version, precision in enumerate(("float32", None, "int8"), 1):
         to = tmp_path / "models" / "sphereface" / str(version)
         publish_run(tmp_path / "run", to, tmp_path / "faces.pack", precision)
         graph = open_session((to / "model.onnx").read_bytes())
@@ -358,24 +367,23 @@ def test_an_encoder_is_stored_as_is_asked_for(pack: Path, tmp_path: Path) -> Non
         assert ({"cosine", "tar"} <= contract.parity.keys()) == (precision != "float32")
         sizes[precision] = (to / "model.onnx").stat().st_size
         embeddings[precision] = graph.run(None, {"image": frames})[0]
-    assert sizes["int8"] < 0.6 * sizes["float16"] < 0.4 * sizes["float32"] and sizes[None] == sizes["float16"]
-    for precision, limit in (("float16", 0.999), ("int8", 0.99)):
+    assert sizes["int8"] < 0.6 * sizes[None] < 0.4 * sizes["float32"]
+    for precision, limit in ((None, 0.999), ("int8", 0.99)):
         assert (embeddings["float32"] * embeddings[precision]).sum(1).min() >= limit
 
 
 def test_int8_that_is_somebody_else_is_not_exported(
-    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pack: Path, taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor what nobody has compared with float32, nor in a precision that there is not."""
-    session(tmp_path / "run", images=16).train(pack)
     to = tmp_path / "models" / "sphereface" / "1"
     with pytest.raises(RunError, match="int8 is held against float32 on people set aside: --data"):
-        publish_run(tmp_path / "run", to, precision="int8")
+        publish_run(taught, to, precision="int8")
     with pytest.raises(DeviceError, match="there is no precision 'int4'; there are float32, float16, int8"):
-        publish_run(tmp_path / "run", to, pack, "int4")
+        publish_run(taught, to, pack, "int4")
     monkeypatch.setattr("export.precision.LEVELS", 1)
     with pytest.raises(RunError, match=r"cannot be exported: a face of .* has the cosine .* by int8; 0.99 is asked"):
-        publish_run(tmp_path / "run", to, pack, "int8")
+        publish_run(taught, to, pack, "int8")
     assert not to.parent.exists()
 
 
