@@ -8,7 +8,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from export.alignment import SQUARE_256
 from training.data.caricaturist import ease
 from training.data.painter import STYLE_SIZE
-from training.engine.average import parameters
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     CELLS,
@@ -29,6 +28,7 @@ from training.networks.satnet_r import (
     part_masks,
     strokes,
 )
+from training.networks.size import parameter_count
 
 SIDE = 128
 
@@ -78,9 +78,9 @@ def work(network: Translator, side: int) -> float:
 def test_its_sizes() -> None:
     """At most 4 M parameters and 3.5 GMAC a face at 256 pixels; a small one has a third and a sixth of that."""
     whole = Translator(Warp(WarpHead()), Painter())
-    assert parameters([whole]) <= 4_000_000 and work(whole, FRAME) <= 3.5e9
+    assert parameter_count(whole) <= 4_000_000 and work(whole, FRAME) <= 3.5e9
     small = Translator(Warp(WarpHead(12), SIDE), Painter(SIDE, 24))
-    assert parameters([small]) <= 1_333_000 and work(small, SIDE) <= 0.58e9
+    assert parameter_count(small) <= 1_333_000 and work(small, SIDE) <= 0.58e9
 
 
 def test_the_gradient_reaches_every_parameter(images: Tensor) -> None:
