@@ -1,9 +1,9 @@
 """The tables of model cards. Of a face encoder, beside dlib's recogniser, on people set aside and drawings of some:
 
-    python -m training.evaluation.cards people models/sphereface/2 FACES.pack
-    python -m training.evaluation.cards people models/sphereface/2 FACES.pack --pairs 3000
+    python -m training.evaluation.cards people models/sphereface/3 FACES.pack
+    python -m training.evaluation.cards people models/sphereface/3 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
-    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/2 models/caricature/2
+    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/2
 
 Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
 

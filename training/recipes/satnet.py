@@ -125,7 +125,7 @@ class Config(Plan):
     identity: float = 10.0
     threshold: float = 0.2875
     """The cosine from which a face is the person's."""
-    recogniser: str = "models/sphereface/2"
+    recogniser: str = "models/sphereface/3"
     """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
     perceptual: float = 0.0
     vgg: str = ""

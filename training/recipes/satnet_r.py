@@ -141,7 +141,7 @@ class Config(Plan):
     distillation: float = 0.0
     softness: float = 0.1
     """The temperature of distillation."""
-    recogniser: str = "models/sphereface/2"
+    recogniser: str = "models/sphereface/3"
     """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
     learnt: tuple[str, ...] = ()
     """Parts that were trained: this one, and those of the run that it begins from."""

@@ -5,7 +5,7 @@ ten-layer sibling at half its width, for some thousand people or fewer, with dli
 pack has its descriptors. Data: a pack of aligned faces with `person` (training.data.identities).
 
     likeness train sphereface --data runs/faces.pack
-    likeness export runs/sphereface --to models/sphereface/2 --data runs/faces.pack
+    likeness export runs/sphereface --to models/sphereface/3 --data runs/faces.pack
 
 The paper's own network and schedule; docs/sphereface.md has fine-tuning on caricatures too:
 
