@@ -20,7 +20,7 @@ from training.networks.sphereface import SphereFace, pictures_to_faces
 from training.networks.vgg import Vgg16
 from training.recipes import sphereface
 
-BUNDLED = Path(__file__).parents[2] / "models" / "sphereface" / "1"
+BUNDLED = Path(__file__).parents[2] / "models" / "sphereface" / "3"
 SOURCE = "toys (CC0)"
 
 
@@ -64,14 +64,14 @@ def test_a_published_encoder_sees_what_its_graph_sees() -> None:
     with torch.no_grad():
         seen = functional.normalize(found.network(pictures_to_faces(picture(torch.from_numpy(image)))), dim=1)
     assert np.abs(seen.numpy() - session.run(None, {"image": image})[0]).max() < 1e-4
-    assert found.name.startswith("sphereface/1, sha256 ") and terms(found.sources)["notice"]
+    assert found.name.startswith("sphereface/3, sha256 ") and terms(found.sources)["notice"]
 
 
 def test_what_is_no_encoder_is_named(tmp_path: Path) -> None:
     """Nothing there, another network, a run without a checkpoint, a model that was changed."""
     torch.save({"x": torch.ones(1)}, tmp_path / "x.pth")
     Run(tmp_path / "empty").begin("sphereface", sphereface.Recipe(sphereface.Config()))
-    changed = tmp_path / "sphereface" / "1"
+    changed = tmp_path / "sphereface" / "3"
     shutil.copytree(BUNDLED, changed)
     with (changed / "model.onnx").open("ab") as graph:
         graph.write(b"0")
