@@ -73,6 +73,18 @@ def test_what_should_be_seen_to_is_said(tmp_path: Path) -> None:
         assert complaint in complaints
 
 
+def test_a_duplicate_that_is_rejected_is_seen_to(tmp_path: Path) -> None:
+    """A reason in the table for one of two ends the complaint."""
+    same = sets.picture(tmp_path / "a.png", 1).read_bytes()
+    (tmp_path / "b.png").write_bytes(same)
+    rows = [
+        Picture(tmp_path / "a.png", split="train"),
+        Picture(tmp_path / "b.png", split="test", rejected="a.png again"),
+    ]
+    examination = examined(rows)
+    assert examination.duplicates == [] and "two parts" not in "\n".join(examination.complaints())
+
+
 def test_a_page_needs_no_other_file_and_escapes_names(tmp_path: Path) -> None:
     """Pictures are inside; a name is text, whatever it looks like."""
     path = sets.picture(tmp_path / "<b>&.png")

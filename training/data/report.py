@@ -70,8 +70,8 @@ class Examination:
             self.unreadable.append(str(error))
             return
         self.sizes[f"{image.shape[1]} x {image.shape[0]}"] += 1
-        self._outlines.append((picture, outline(image)))
         if not picture.rejected:
+            self._outlines.append((picture, outline(image)))
             self._sums[picture.domain] += squared(image, _MEAN)
             self._summed[picture.domain] += 1
 
@@ -81,7 +81,7 @@ class Examination:
 
     @cached_property
     def duplicates(self) -> list[list[Picture]]:
-        """Groups of pictures that are the same but for size and compression."""
+        """Groups of pictures that are the same but for size and compression; what is rejected is left out."""
         groups = alike(np.array([each for _, each in self._outlines]).reshape(-1, 256))
         return [[self._outlines[index][0] for index in group] for group in groups]
 

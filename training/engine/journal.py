@@ -68,7 +68,7 @@ class Journal:
     def report(self, seen: int, figures: Mapping[str, float], pace: float) -> None:
         """Figures since the last report; `pace` in images a second."""
         self._write(seen, {**figures, "pace": pace})
-        self._bar.update(self._task, completed=seen, pace=f"{pace:.0f}/s")
+        self._bar.update(self._task, completed=seen, pace=f"{pace:.0f}/s" if pace >= 10 else f"{pace:.2f}/s")
 
     def measured(self, seen: int, found: Measured) -> None:
         """Figures of the averages; why others are refused is said once."""
