@@ -1,7 +1,7 @@
 """docs/training.md: a stranger who types its commands gets a model that draws.
 
-All of them run, but for two: `torchrun` on one machine, which `tests/training/test_processes.py` takes from the same page
-and compares with one process, and `git show`, which needs a history that a clone need not have.
+All of them run, but for two: `torchrun` on one machine, which `tests/training/test_processes.py` takes from the same
+page and compares with one process, and `git show`, which needs a history that a clone need not have.
 """
 
 import importlib
