@@ -46,6 +46,16 @@ def test_figures_and_sheets_are_shown(tmp_path: Path) -> None:
         assert picture.step == 32 and np.array_equal(np.asarray(opened), tiled(sheet))
 
 
+@pytest.mark.parametrize("pace, told", [(0.204, "0.20/s"), (1234.5, "1234/s")])
+def test_the_bar_tells_a_pace_slow_or_fast(
+    pace: float, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Less than one image a second is not none."""
+    with Journal(tmp_path, "toy", 64, 0) as journal:
+        journal.report(16, {}, pace)
+    assert told in capsys.readouterr().err
+
+
 def test_a_run_is_shown_as_its_journal_tells(tmp_path: Path) -> None:
     """Every figure of every line, and every sheet."""
     recipe, run = Toy(Config(sheet=32)), Run(tmp_path)
