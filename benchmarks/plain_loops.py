@@ -22,6 +22,8 @@ from training.losses.penalties import r1
 from training.networks.normalisation import clamp_shares
 from training.networks.pixels import picture
 from training.networks.sphereface import pixels_to_faces
+from training.networks.stylegan2 import MEMORY
+from training.recipes.stylegan2 import SPARED
 
 RAMP = 0.05
 
@@ -127,21 +129,24 @@ def stylegan2(
             place = torch.arange(layers, device=device)
             return torch.where((place >= crossover[:, None])[:, :, None], second, first)
 
-        def made(w: Tensor, draw: Draws = draw) -> Tensor:
-            return synthesis(w, [draw.normal(1, side, side)[: len(w)] for side in synthesis.noise_sides])
+        def made(w: Tensor, spared: int = 1, draw: Draws = draw) -> Tensor:
+            return synthesis(w, [draw.normal(1, side, side)[::spared] for side in synthesis.noise_sides])
 
         def judged(pictures: Tensor, draw: Draws = draw) -> Tensor:
             return judge(augmented(pictures, draw, knobs.augmentation))
 
         judge.requires_grad_(False)
-        fakes = made(styles())
+        w = styles()
+        mapping.mean.lerp_(w.detach().mean((0, 1)), 1 - MEMORY)
+        fakes = made(w)
         deceived = functional.softplus(-judged(fakes)).mean()
         _learn(makers_learn, deceived)
         if number % knobs.path_every == 0:
-            w = styles()[: max(1, len(pictures) // 2)]
-            drawn = made(w)
-            length, _ = path(drawn, w, draw.normal(*drawn.shape[1:])[: len(w)])
-            _learn(makers_learn, knobs.path * knobs.path_every * length)
+            w = styles()[::SPARED]
+            drawn = made(w, SPARED)
+            penalty, length = path(drawn, w, draw.normal(*drawn.shape[1:])[::SPARED])
+            _learn(makers_learn, knobs.path * knobs.path_every * penalty)
+            path.mean.lerp_(length, path.decay)
         judge.requires_grad_(True)
 
         real = functional.softplus(-judged(pictures)).mean()

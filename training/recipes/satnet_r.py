@@ -51,7 +51,7 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Plan, Positive, Row, Sheet, Stream
+from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Row, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.augmentation import augmented
@@ -474,13 +474,13 @@ class Recipe(engine.Recipe):
         return torch.stack([pixels(row) for row in rows]).cpu().numpy()
 
     @torch.no_grad()
-    def measure(self, networks: Networks, data: Path) -> Mapping[str, float]:
+    def measure(self, networks: Networks, data: Path) -> Measured:
         """On pairs that were set apart: how much of the wanted displacement is reached, or how far drawings are off."""
         batches = list(self._apart(networks, data))
         if not batches:
-            return {}
+            return Measured()
         measured = [self._measured(networks, batch) for batch in batches]
-        return {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
+        return Measured({name: float(np.mean([each[name] for each in measured])) for name in measured[0]})
 
     def _apart(self, networks: Networks, data: Path) -> Iterator[Batch]:
         """The last pairs of the pack, never mirrored."""
