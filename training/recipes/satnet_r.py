@@ -27,7 +27,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -40,7 +39,7 @@ from export.contract import STYLE, Contract, Control
 from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.painter import STYLE_SIZE, STYLES
-from training.data.portraits import MIRROR
+from training.data.paired import COLUMNS, Beside, Drawings, Shapes
 from training.data.sources import DRAWING
 from training.data.streams import Rows, Shuffled
 from training.data.views import Views
@@ -51,7 +50,7 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Row, Sheet, Stream
+from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.augmentation import augmented
@@ -79,11 +78,6 @@ from training.networks.satnet_r import (
 NAME = "satnet_r"
 NETWORKS = {"warp": ("warp",), "paint": ("painter", "exemplar")}
 """What each part trains."""
-COLUMNS = {
-    "warp": {"landmarks": 68, "displacement": 68, "field": 32, "code": CODE_SIZE},
-    "paint": {"style": STYLE_SIZE},
-}
-"""What its pack has beside pictures, and the length of the first axis of that."""
 STRENGTHS = (0.2, 2.5)
 """At which the warp is looked at in training."""
 SHOWN = tuple(STYLES)[:4]
@@ -163,65 +157,6 @@ class Config(Plan):
     def identity(self) -> bool:
         """Whether a face encoder stands in the loss."""
         return any((self.hinge, self.cosine, self.contrast, self.distillation))
-
-
-class Shapes:
-    """Photos and where they should be warped; every other one is mirrored (rows)."""
-
-    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
-        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
-
-    def __len__(self) -> int:
-        return self._end - self._begin
-
-    def row(self, index: int, random: np.random.Generator) -> Row:
-        """`image` uint8 [128, 128, 3] and the columns of the pack, in pixels of the frame."""
-        place = self._begin + index
-        row = {name: self._pack.columns[name][place].astype(np.float32) for name in COLUMNS["warp"]}
-        row["image"] = self._pack.image(place)
-        return mirrored(row) if self._varied and random.random() < 0.5 else row
-
-
-class Drawings:
-    """Photos and drawings of them in a style (rows)."""
-
-    def __init__(self, pack: Pack, side: int, begin: int, end: int) -> None:
-        self._pack, self._side, self._begin, self._end = pack, side, begin, end
-
-    def __len__(self) -> int:
-        return self._end - self._begin
-
-    def row(self, index: int, random: np.random.Generator) -> Row:
-        """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
-        place = self._begin + index
-        pair = self._pack.image(place)
-        if pair.shape[:2] != (FRAME, 2 * FRAME):
-            raise DataError(f"{self._pack.path}: picture {place} is not {FRAME} pixels high and {2 * FRAME} wide")
-        pair = cv2.resize(pair, (2 * self._side, self._side), interpolation=cv2.INTER_AREA)
-        photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
-        return {"photo": photo, "drawing": drawing, "style": self._pack.columns["style"][place].astype(np.float32)}
-
-
-class Beside:
-    """Pairs, each with a drawing of somebody else as `other` (stream)."""
-
-    def __init__(self, pairs: Stream, drawings: Stream) -> None:
-        self._pairs, self._drawings = pairs, drawings
-
-    def __getitem__(self, place: int) -> Row:
-        return {**self._pairs[place], "other": self._drawings[place]["image"]}
-
-
-def mirrored(row: Row) -> dict[str, Any]:
-    """The same shape in a mirrored picture; what a code does to a face is mirrored with that."""
-    turn = np.array([-1, 1], np.float32)
-    return {
-        "image": np.ascontiguousarray(row["image"][:, ::-1]),
-        "landmarks": row["landmarks"][MIRROR] * turn + np.array([FRAME - 1, 0], np.float32),
-        "displacement": row["displacement"][MIRROR] * turn,
-        "field": np.ascontiguousarray(row["field"][:, ::-1] * turn),
-        "code": row["code"],
-    }
 
 
 def relit(face: Tensor, random: Random) -> Tensor:

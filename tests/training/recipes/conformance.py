@@ -51,6 +51,24 @@ def pulled(network: nn.Module) -> bool:
     return any(each.grad is not None and bool(each.grad.any()) for each in network.parameters())
 
 
+def every_phase_learns(recipe: Recipe, data: Path) -> None:
+    """Each lowers its own loss of a batch by means of all networks that it trains, while the others stay."""
+    batch, phases = first_batch(recipe, data), {phase.name: phase for phase in recipe.phases()}
+    for phase in phases.values():
+        torch.manual_seed(0)
+        begun = recipe.networks()
+        learnt = {name: copy.deepcopy(begun[name]) for name in phase.trains}
+        named = [pair for network in learnt.values() for pair in network.named_parameters()]
+        optimiser = phases[phase.shares or phase.name].optimiser(named)
+        for _ in range(STEPS):
+            optimiser.zero_grad()
+            loss(phase, copy.deepcopy(begun) | learnt, batch).backward()
+            assert all(map(pulled, learnt.values())), phase.name
+            optimiser.step()
+        before, after = (loss(phase, copy.deepcopy(each), batch) for each in (begun, begun | learnt))
+        assert after < before, phase.name
+
+
 class Conformance:
     """Tests of one recipe."""
 
@@ -79,20 +97,7 @@ class Conformance:
         In a run losses of adversaries need not fall: what one learns makes the task of the other harder.
         """
         recipe = configured(find(self.name), self.settings)
-        batch, phases = first_batch(recipe, pack), {phase.name: phase for phase in recipe.phases()}
-        for phase in phases.values():
-            torch.manual_seed(0)
-            begun = recipe.networks()
-            learnt = {name: copy.deepcopy(begun[name]) for name in phase.trains}
-            named = [pair for network in learnt.values() for pair in network.named_parameters()]
-            optimiser = phases[phase.shares or phase.name].optimiser(named)
-            for _ in range(STEPS):
-                optimiser.zero_grad()
-                loss(phase, copy.deepcopy(begun) | learnt, batch).backward()
-                assert all(map(pulled, learnt.values())), phase.name
-                optimiser.step()
-            before, after = (loss(phase, copy.deepcopy(each), batch) for each in (begun, begun | learnt))
-            assert after < before, phase.name
+        every_phase_learns(recipe, pack)
 
     def test_what_tells_of_sickness_is_logged(self, run: Path) -> None:
         """Every symptom is of a figure that each report has."""

@@ -1,0 +1,81 @@
+"""Pairs of the procedural caricaturist as they are read out of a pack: shapes, and photos beside their drawings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from training.data.caricaturist import CODE_SIZE
+from training.data.errors import DataError
+from training.data.pack import Pack
+from training.data.painter import STYLE_SIZE
+from training.data.pairs import SIDE
+from training.data.portraits import MIRROR
+from training.engine.recipe import Row, Stream
+
+COLUMNS = {
+    "warp": {"landmarks": 68, "displacement": 68, "field": 32, "code": CODE_SIZE},
+    "paint": {"style": STYLE_SIZE},
+}
+"""What its pack has beside pictures, and the length of the first axis of that."""
+
+
+class Shapes:
+    """Photos and where they should be warped; every other one is mirrored (rows)."""
+
+    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
+        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`image` uint8 [128, 128, 3] and the columns of the pack, in pixels of the frame."""
+        place = self._begin + index
+        row = {name: self._pack.columns[name][place].astype(np.float32) for name in COLUMNS["warp"]}
+        row["image"] = self._pack.image(place)
+        return mirrored(row) if self._varied and random.random() < 0.5 else row
+
+
+class Drawings:
+    """Photos and drawings of them in a style (rows)."""
+
+    def __init__(self, pack: Pack, side: int, begin: int, end: int) -> None:
+        self._pack, self._side, self._begin, self._end = pack, side, begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
+        place = self._begin + index
+        pair = self._pack.image(place)
+        if pair.shape[:2] != (SIDE, 2 * SIDE):
+            raise DataError(f"{self._pack.path}: picture {place} is not {SIDE} pixels high and {2 * SIDE} wide")
+        pair = cv2.resize(pair, (2 * self._side, self._side), interpolation=cv2.INTER_AREA)
+        photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
+        return {"photo": photo, "drawing": drawing, "style": self._pack.columns["style"][place].astype(np.float32)}
+
+
+class Beside:
+    """Pairs, each with a drawing of somebody else as `other` (stream)."""
+
+    def __init__(self, pairs: Stream, drawings: Stream) -> None:
+        self._pairs, self._drawings = pairs, drawings
+
+    def __getitem__(self, place: int) -> Row:
+        return {**self._pairs[place], "other": self._drawings[place]["image"]}
+
+
+def mirrored(row: Row) -> dict[str, Any]:
+    """The same shape in a mirrored picture; what a code does to a face is mirrored with that."""
+    turn = np.array([-1, 1], np.float32)
+    return {
+        "image": np.ascontiguousarray(row["image"][:, ::-1]),
+        "landmarks": row["landmarks"][MIRROR] * turn + np.array([SIDE - 1, 0], np.float32),
+        "displacement": row["displacement"][MIRROR] * turn,
+        "field": np.ascontiguousarray(row["field"][:, ::-1] * turn),
+        "code": row["code"],
+    }
