@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 BIN := .venv/bin
+# A file's tests share what is slow to make.
+ON_ALL_CORES := --numprocesses logical --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: help
@@ -19,7 +21,7 @@ serve: $(BIN)/likeness ## start the service on port 8000
 
 .PHONY: test
 test: .venv/training ## install all that the tests need (torch too), run them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 .PHONY: test-full
 test-full: .venv/training ## the tests that take minutes too
