@@ -324,6 +324,16 @@ class Translator(nn.Module):
         return pixels((1 - share) * warped + share * self.painter(warped, style))
 
 
+def from_state(state: dict[str, Tensor]) -> Translator:
+    """The translator of the whole frame with the weights that `export.weights` reads out of its file, in eval mode."""
+    warp = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
+    deformable = "painter.deep.2.convolution.head.weight" in state
+    model = Translator(warp, Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable))
+    counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
+    model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
+    return model.eval()
+
+
 class Exemplar(nn.Sequential):
     """Reads the look of a drawing: [B, 3, S, S] -> style [B, STYLE_SIZE].
 
