@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.metrics.lips import INNER, OUTER, lipstick_rate, redness
+from training.metrics.lips import INNER, OUTER, lipstick_rate, reddened_rate, redness
 
 SKIN = (205, 165, 145)
 
@@ -41,3 +41,9 @@ def test_the_rate_is_5_percent_where_nothing_is_painted() -> None:
     photos = np.random.default_rng(0).standard_normal(2000)
     assert lipstick_rate(photos, photos).value == pytest.approx(0.05)
     assert lipstick_rate(photos, photos + 20).value == 1
+
+
+def test_lips_are_reddened_beyond_the_tolerance_of_their_own_photo() -> None:
+    """Red lips that were red are not, pale ones that became as red are."""
+    photos = np.array([0.0, 20.0, 3.0, 3.0])
+    assert reddened_rate(photos, np.array([20.0, 20.0, 7.1, 6.9])).value == 0.5

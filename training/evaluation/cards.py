@@ -35,8 +35,9 @@ from training.data.portraits import Portraits
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, realised, table
-from training.metrics.judge import Judge, measure
+from training.metrics.judge import Face, Judge, measure
 from training.metrics.judge import sheet as contact_sheet
+from training.metrics.lips import reddened_rate, redness
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
@@ -109,7 +110,8 @@ def caricature(
 
         def show(label: str, drawn: Sequence[np.ndarray]) -> None:
             pairs = [(photo, judge.face(each)) for photo, each in zip(seen, drawn, strict=True) if photo is not None]
-            typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in measure(pairs).items()}))
+            figures = measure(pairs) | {"reddened": reddened(pairs)}
+            typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in figures.items()}))
 
         for strength in STRENGTHS:
             show(f"strength {strength:g}", translator.draw(photos, {"strength": strength}))
@@ -118,6 +120,13 @@ def caricature(
         show("procedural caricaturist, strength 1", [*taught(people, space)])
         if sheet:
             contact_sheet([*zip(photos[:24], translator.draw(photos[:24], {}), strict=True)]).save(sheet)
+
+
+def reddened(pairs: Sequence[tuple[Face, Face | None]]) -> float:
+    """`reddened_rate` of the drawings in which dlib sees a face."""
+    faces = [pair for pair in pairs if pair[1] is not None]
+    red = np.array([[redness(face.image, face.landmarks) for face in pair] for pair in faces])
+    return reddened_rate(*red.T).value
 
 
 def taught(people: Portraits, space: FaceSpace) -> Iterator[np.ndarray]:

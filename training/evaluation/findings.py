@@ -25,6 +25,7 @@ MEANINGS = {
     "folded": "share of the warp's cells that are turned over",
     "diversity": "mean difference of two pictures that should differ, 0..1",
     "lipstick": "share of men whose lips are redder than those of 95 of 100 men in photos; 0.05: as in photos",
+    "reddened": "share of drawings whose lips, against the cheeks, are redder than in the photo by over 4 of a*",
     "flips": "share of drawings in which the attribute is the other way round",
     "accuracy": "same person or not, mean of ten folds",
     "tar": "share of pairs of one person that are accepted at this rate of false ones",

@@ -22,7 +22,7 @@ from training.metrics import attributes, interval
 from training.metrics.diversity import diversity
 from training.metrics.features import Encoder, Network, labelled
 from training.metrics.judge import FEWEST, Face, Judge, estimates, identity, sized
-from training.metrics.lips import lipstick_rate, redness
+from training.metrics.lips import lipstick_rate, reddened_rate, redness
 
 STYLES, STYLED = 6, 40
 """Styles that are tried, and photos that they are tried on."""
@@ -143,13 +143,17 @@ def _in_styles(contract: Contract, request: Request) -> dict[str, Request]:
 
 
 def add_lips(found: Findings, pairs: Sequence[Pair]) -> None:
-    """Of those whom their set calls men."""
-    men = [faces for seen, *faces in _seen(pairs) if _is_man(seen)]
-    if len(men) < FEWEST_MEN:
-        found.remark(f"No lipstick: it needs {FEWEST_MEN} photos with the attribute {MALE}; there are {len(men)}")
+    """Of all, each beside the own photo, and of those whom their set calls men, beside all men's photos."""
+    seen = _seen(pairs)
+    if not seen:
         return
-    photos, drawings = np.array([[redness(face.image, face.landmarks) for face in each] for each in men]).T
-    found.figures["lipstick"] = lipstick_rate(photos, drawings)
+    red = np.array([[redness(face.image, face.landmarks) for face in faces] for _, *faces in seen])
+    found.figures["reddened"] = reddened_rate(*red.T)
+    men = np.array([_is_man(each) for each, *_ in seen])
+    if men.sum() < FEWEST_MEN:
+        found.remark(f"No lipstick: it needs {FEWEST_MEN} photos with the attribute {MALE}; there are {men.sum()}")
+        return
+    found.figures["lipstick"] = lipstick_rate(*red[men].T)
 
 
 def _seen(pairs: Sequence[Pair]) -> list[tuple[Seen, Face, Face]]:
