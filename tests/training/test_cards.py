@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
@@ -85,14 +86,20 @@ def test_what_is_not_there_is_told_in_a_sentence(models: Path, tmp_path: Path) -
         assert isinstance(told.exception, SystemExit) and "Traceback" not in told.output
 
 
-def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models, tmp_path, photo, faces, space) -> None:
-    """One line of figures each, the artists before them and the procedural caricaturist after them."""
+@pytest.fixture
+def packed(tmp_path: Path, photo: np.ndarray, faces: np.ndarray) -> Path:
+    """Three people of one face, who are set aside as well, and artists."""
     people = Portraits(np.stack([photo] * 3), faces[:3].astype(np.float32), np.array(["a", "b", "c"]))
     people.save(tmp_path / "train.npz")
     people.save(tmp_path / "set-aside.npz")
     np.savez(tmp_path / "artists.npz", before=faces[:4], after=faces[4:8])
-    folder, sheet = models / "caricature" / "1", tmp_path / "sheet.png"
-    told = CliRunner().invoke(app, ["caricature", str(folder), str(tmp_path), "--sheet", str(sheet)])
+    return tmp_path
+
+
+def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models: Path, packed: Path) -> None:
+    """One line of figures each, the artists before them and the procedural caricaturist after them."""
+    folder, sheet = models / "caricature" / "1", packed / "sheet.png"
+    told = CliRunner().invoke(app, ["caricature", str(folder), str(packed), "--sheet", str(sheet)])
     assert told.exit_code == 0, told.output
     artists, *rows = map(json.loads, told.output.splitlines())
     looks = [f"style {name}" for name in Exported(folder).contract.styles]
@@ -100,3 +107,22 @@ def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models, tmp_
     assert list(artists) == ["slope of the artists' moves on the deviation"]
     assert [row["of"] for row in rows] == [*strengths, *looks, "procedural caricaturist, strength 1"]
     assert all(row["n"] == 3 for row in rows) and sheet.stat().st_size > 1000
+
+
+def test_a_caricature_stands_beside_the_procedural_one(models: Path, packed: Path, photo: np.ndarray) -> None:
+    """At every strength a line of both; the sheet has three pictures of everybody."""
+    files = [packed / name for name in ("ann.png", "bob.png", "cid.png")]
+    for file in files:
+        Image.fromarray(photo).save(file)
+    sheet = packed / "sheet.png"
+    command = ["beside", str(models / "caricature" / "1"), str(packed), *map(str, files), "--sheet", str(sheet)]
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 0, told.output
+    rows = [json.loads(line)["of"] for line in told.output.splitlines()]
+    assert rows == [
+        f"{name}, strength {strength:g}"
+        for strength in STRENGTHS[1:]
+        for name in ("procedural caricaturist", "caricature/1")
+    ]
+    with Image.open(sheet) as page:
+        assert page.size == (3 * 192, 3 * 192)

@@ -8,6 +8,7 @@
 Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
 
     python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
+    python -m training.evaluation.cards beside models/caricature/3 PACKED PHOTO... --sheet beside.jpg
 
 The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the
 figures of any other pictures.
@@ -16,7 +17,7 @@ figures of any other pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ from training.data.pack import Pack
 from training.data.painter import STYLES, paint
 from training.data.pairs import exaggerated
 from training.data.portraits import Portraits
+from training.data.portraits import gather as gather_portraits
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, realised, table
@@ -106,13 +108,7 @@ def caricature(
         with np.load(packed / "artists.npz") as artists:
             slope = artists_slope(space, artists["before"], artists["after"])
         typer.echo(json.dumps({"slope of the artists' moves on the deviation": round(slope, 3)}))
-        seen = [judge.face(photo) for photo in photos]
-
-        def show(label: str, drawn: Sequence[np.ndarray]) -> None:
-            pairs = [(photo, judge.face(each)) for photo, each in zip(seen, drawn, strict=True) if photo is not None]
-            figures = measure(pairs) | {"reddened": reddened(pairs)}
-            typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in figures.items()}))
-
+        show = reporter(judge, photos)
         for strength in STRENGTHS:
             show(f"strength {strength:g}", translator.draw(photos, {"strength": strength}))
         for style in translator.contract.styles:
@@ -122,18 +118,49 @@ def caricature(
             contact_sheet([*zip(photos[:24], translator.draw(photos[:24], {}), strict=True)]).save(sheet)
 
 
-def reddened(pairs: Sequence[tuple[Face, Face | None]]) -> float:
-    """`reddened_rate` of the drawings in which dlib sees a face."""
-    faces = [pair for pair in pairs if pair[1] is not None]
-    red = np.array([[redness(face.image, face.landmarks) for face in pair] for pair in faces])
-    return reddened_rate(*red.T).value
+@app.command()
+def beside(
+    model: Model,
+    packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
+    photos: Annotated[list[Path], typer.Argument(help="of anybody, a face each")],
+    sheet: Annotated[Path | None, typer.Option(help="picture: photo, procedural drawing, the model's")] = None,
+) -> None:
+    """A caricature beside the procedural caricaturist, who has the photos' landmarks: at every strength."""
+    with told():
+        people, space = gather_portraits((path.stem, path) for path in photos), FaceSpace.load(packed)
+        translator, faces = Exported(model), [*people.images]
+        show = reporter(Judge(), faces)
+        for strength in STRENGTHS[1:]:
+            show(f"procedural caricaturist, strength {strength:g}", [*taught(people, space, strength)])
+            show(f"{translator.name}, strength {strength:g}", translator.draw(faces, {"strength": strength}))
+        if sheet:
+            groups = zip(faces, taught(people, space), translator.draw(faces, {}), strict=True)
+            contact_sheet([*groups], columns=10).save(sheet, quality=88)
 
 
-def taught(people: Portraits, space: FaceSpace) -> Iterator[np.ndarray]:
-    """The procedural caricaturist's drawings, of strength 1 and in the default look."""
+def reporter(judge: Judge, photos: Sequence[np.ndarray]) -> Callable[[str, Sequence[np.ndarray]], None]:
+    """Prints the figures of drawings of the photos, under a label."""
+    seen = [judge.face(photo) for photo in photos]
+
+    def show(label: str, drawn: Sequence[np.ndarray]) -> None:
+        pairs = [(photo, judge.face(each)) for photo, each in zip(seen, drawn, strict=True) if photo is not None]
+        figures = measure(pairs) | reddened(pairs)
+        typer.echo(json.dumps({"of": label} | {name: round(value, 4) for name, value in figures.items()}))
+
+    return show
+
+
+def reddened(pairs: Sequence[tuple[Face, Face | None]]) -> dict[str, float]:
+    """`reddened_rate` of the drawings in which dlib sees a face, if there are any."""
+    red = [[redness(face.image, face.landmarks) for face in (photo, drawn)] for photo, drawn in pairs if drawn]
+    return {"reddened": reddened_rate(*np.array(red).T).value} if red else {}
+
+
+def taught(people: Portraits, space: FaceSpace, strength: float = 1.0) -> Iterator[np.ndarray]:
+    """The procedural caricaturist's drawings in the default look."""
     look = next(iter(STYLES.values()))
     for photo, landmarks in zip(people.images, people.landmarks.astype(float), strict=True):
-        yield paint(*exaggerated(photo, landmarks, space, 1.0), look)
+        yield paint(*exaggerated(photo, landmarks, space, strength), look)
 
 
 def embedding(encoder: Exported) -> Embed:

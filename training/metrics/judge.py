@@ -17,7 +17,7 @@ aligned crop or the whole picture. Prints one JSON line:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -161,14 +161,14 @@ def matched(photos: Path, outputs: Path) -> Iterator[tuple[Path, Path | None]]:
             yield photo, next((path for suffix in SUFFIXES if (path := outputs / (photo.stem + suffix)).exists()), None)
 
 
-def sheet(pairs: list[tuple[np.ndarray, np.ndarray]], columns: int = 8, tile: int = 192) -> Image.Image:
-    """Photos above what became of them."""
-    rows = -(-len(pairs) // columns)
-    page = Image.new("RGB", (columns * tile, rows * 2 * tile), "white")
-    for index, pair in enumerate(pairs):
-        for place, image in enumerate(pair):
+def sheet(groups: Sequence[Sequence[np.ndarray]], columns: int = 8, tile: int = 192) -> Image.Image:
+    """Groups of as many pictures each, as columns: photos above what became of them."""
+    rows, height = -(-len(groups) // columns), len(groups[0])
+    page = Image.new("RGB", (min(columns, len(groups)) * tile, rows * height * tile), "white")
+    for index, group in enumerate(groups):
+        for place, image in enumerate(group):
             thumbnail = ImageOps.pad(Image.fromarray(image), (tile, tile), color="white")
-            page.paste(thumbnail, (index % columns * tile, (index // columns * 2 + place) * tile))
+            page.paste(thumbnail, (index % columns * tile, (index // columns * height + place) * tile))
     return page
 
 
