@@ -9,6 +9,8 @@ inside the graph; the batch axis B comes first and is dynamic:
 
 ONNX refuses one name for an input and an output, so an image leaves the graph as `image_out`.
 
+What a model of the role `style` reads of a drawing is a value for the control `style` of translators.
+
 A generator has no image: the control `z` is who it makes. Where it mixes two, `z2` is the other one, and `crossover`
 the first layer that is of `z2`.
 """
@@ -60,6 +62,10 @@ class Control:
     default: float | tuple[float, ...]
     meaning: str
 
+    def nearest(self, given: ArrayLike) -> NDArray[np.float32]:
+        """`given`, of this control's shape, brought within the range."""
+        return np.asarray(np.clip(given, self.low, self.high), np.float32)
+
     def value(self, given: Value) -> NDArray[np.float32]:
         """`given` as float32 of this control's shape; ControlError if it is no finite number within the range."""
         try:
@@ -79,10 +85,8 @@ class Control:
     def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A value from all over the range: uniform if it is closed, else N(0, 1) within it."""
         if self.low is None or self.high is None:
-            drawn = np.clip(rng.standard_normal(self.shape), self.low, self.high)
-        else:
-            drawn = rng.uniform(self.low, self.high, self.shape)
-        return np.asarray(drawn, np.float32)
+            return self.nearest(rng.standard_normal(self.shape))
+        return np.asarray(rng.uniform(self.low, self.high, self.shape), np.float32)
 
     @property
     def range(self) -> str:
@@ -212,13 +216,17 @@ class Contract:
             raise ContractError(f"{tensor.dtype} {list(tensor.shape)} is no batch of images {list(self.output_shape)}")
         return list(tensor)
 
+    def takes_style_of(self, reader: Contract) -> bool:
+        """Whether what `reader` makes of a drawing can be a style of this model."""
+        styles = [control.shape for control in self.controls if control.name == STYLE]
+        return reader.role == "style" and styles == [reader.output_shape]
+
     def draw_style(self, seed: int) -> NDArray[np.float32]:
         """The default style for seed 0, for any other the N(0, 1) vector that belongs to it (within the range)."""
         control = self.control(STYLE)
         if seed == 0:
             return control.value(control.default)
-        drawn = np.random.default_rng(seed).standard_normal(control.shape)
-        return np.clip(drawn, control.low, control.high).astype(np.float32)
+        return control.nearest(np.random.default_rng(seed).standard_normal(control.shape))
 
     def draw_latent(self, seed: int) -> NDArray[np.float32]:
         """The `z` that belongs to a seed, the same on every machine: `Control.draw` of NumPy's Philox(seed).

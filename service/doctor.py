@@ -67,6 +67,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name in names:
         yield _guarded(f"model {name}", partial(_model, name, settings, loaded))
     yield _roles(settings, loaded)
+    yield _exemplars(settings, loaded)
     yield _advice(settings, loaded)
 
 
@@ -203,6 +204,15 @@ def _roles(settings: Settings, loaded: dict[str, OnnxModel]) -> Finding:
     if missing:
         return Finding("fail", "defaults", ", ".join(missing))
     return Finding("pass", "defaults", f"{settings.default_model} draws, {settings.encoder} compares")
+
+
+def _exemplars(settings: Settings, loaded: dict[str, OnnxModel]) -> Finding:
+    reader, drawer = loaded.get(settings.style_reader), loaded.get(settings.default_model)
+    if reader is None or reader.contract.role != "style":
+        return Finding("note", "exemplars", f"no model {settings.style_reader!r} reads them")
+    if drawer is None or not drawer.contract.takes_style_of(reader.contract):
+        return Finding("note", "exemplars", f"{settings.default_model} takes no style that {reader.name} reads")
+    return Finding("pass", "exemplars", f"{reader.name} reads them for {settings.default_model}")
 
 
 def _advice(settings: Settings, loaded: dict[str, OnnxModel]) -> Finding:

@@ -27,7 +27,7 @@ from service.jobs import Jobs
 from service.logs import log
 from service.machine import cores
 from service.models import load
-from service.pipeline import Pipeline
+from service.pipeline import EXEMPLAR, Pipeline
 from service.registry import Registry
 from service.schemas import GenerateOptions, TranslateOptions
 from service.settings import Settings
@@ -119,7 +119,7 @@ def _load(entry: Entry, settings: Settings, telemetry: Telemetry) -> Served:
     Raises ContractError, also if requests cannot name the model's controls, and what the runtime raises.
     """
     model = load(entry, settings)
-    options = {*TranslateOptions.model_fields, *GenerateOptions.model_fields}
+    options = {*TranslateOptions.model_fields, *GenerateOptions.model_fields, EXEMPLAR}
     if hidden := options & {control.name for control in model.contract.controls}:
         raise ContractError(f"{model.name}/{model.version}: {', '.join(sorted(hidden))} cannot name controls")
     if model.device == "cpu":

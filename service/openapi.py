@@ -40,24 +40,28 @@ def operation(
     *,
     bare: bool,
     several: bool = False,
+    optional: Mapping[str, str] | None = None,
     examples: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """FastAPI `openapi_extra`: pictures `names` by form, JSON or (`bare`) as the body itself, options by query too.
 
-    With `several` there may be many of each: repeated parts of a form, a list in JSON whose name has an s more. Without
-    pictures the body is JSON or nothing; `examples` are such bodies, by what they are for.
+    With `several` there may be many of each: repeated parts of a form, a list in JSON whose name has an s more. Further
+    pictures, which may be missing, are `optional`, each with what it is for. Without pictures the body is JSON or
+    nothing; `examples` are such bodies, by what they are for.
     """
     schema = options.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     fields = {name: _inlined(field, definitions) for name, field in schema["properties"].items()}
     extra = bool(schema.get("additionalProperties"))
-    binary: dict[str, Any] = {name: {"type": "string", "format": "binary"} for name in names}
-    base64: dict[str, Any] = {name: {"type": "string", "contentEncoding": "base64"} for name in names}
+    said = {name: {"description": purpose} for name, purpose in (optional or {}).items()}
+    known = {**{name: {} for name in names}, **said}
+    binary: dict[str, Any] = {name: {"type": "string", "format": "binary", **more} for name, more in known.items()}
+    base64: dict[str, Any] = {name: {"type": "string", "contentEncoding": "base64"} for name in known}
     if several:
         binary = {name: {"type": "array", "items": each} for name, each in binary.items()}
         base64 = {f"{name}s": {"type": "array", "items": each} for name, each in base64.items()}
     else:
-        base64 = {name: {"anyOf": [each, _BY_URL]} for name, each in base64.items()}
+        base64 = {name: {"anyOf": [each, _BY_URL], **known[name]} for name, each in base64.items()}
 
     def body(pictures: dict[str, Any]) -> dict[str, Any]:
         properties = {**pictures, **fields}
@@ -65,7 +69,7 @@ def operation(
             "schema": {
                 "type": "object",
                 "properties": properties,
-                "required": list(pictures),
+                "required": [name for name in pictures if name not in said],
                 "additionalProperties": extra,
             }
         }

@@ -122,11 +122,18 @@ class Photo:
 
     def fitted(self, width: int, height: int) -> Image:
         """The whole picture at another size, uint8 [height, width, 3], whatever that does to its proportions."""
-        pixels = self.full()
-        if self.size == (width, height):
-            return pixels
-        interpolation = cv2.INTER_AREA if self.size > (width, height) else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.uint8)
+        return _resized(self.full(), width, height)
+
+    def middle(self, width: int, height: int) -> Image:
+        """As much around the middle of the picture as has the shape of width x height, at that size.
+
+        uint8 [height, width, 3], of a decode no coarser than that.
+        """
+        share = min(self.size[0] / width, self.size[1] / height)
+        pixels, scale = self.pixels(max(self.size) / share)
+        across, down = (max(1, round(each * share * scale)) for each in (width, height))
+        x, y = (pixels.shape[1] - across) // 2, (pixels.shape[0] - down) // 2
+        return _resized(pixels[y : y + down, x : x + across], width, height)
 
     def pixels(self, long_side: float) -> tuple[Image, float]:
         """The cheapest decode whose long side has at least `long_side` pixels, or all, and its scale, 1/8 to 1.
@@ -168,6 +175,14 @@ def _typed_errors() -> Iterator[None]:
         raise TooManyPixels("far more pixels than the limit") from None
     except Exception as error:  # decoders raise anything at all on hostile bytes
         raise MalformedImage("the picture is truncated or corrupt") from error
+
+
+def _resized(pixels: Image, width: int, height: int) -> Image:
+    size = pixels.shape[1], pixels.shape[0]
+    if size == (width, height):
+        return pixels
+    interpolation = cv2.INTER_AREA if size > (width, height) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.uint8)
 
 
 def _sniff(content: bytes, media_type: str | None) -> _Magic:

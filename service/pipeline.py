@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -20,7 +21,7 @@ from service import imaging
 from service.admission import Memory
 from service.cancellation import Cancellation
 from service.engine import Chain, Fork, Run, Served
-from service.errors import BadParameter, LikenessError
+from service.errors import BadParameter, FaceTooSmall, LikenessError, NoFaceFound
 from service.faces import FIRST_DECODE, Face, FaceFinder, aligned, moved
 from service.imaging import Format
 from service.marking import Source
@@ -30,6 +31,9 @@ from service.registry import Registry
 from service.settings import Settings
 from service.telemetry import Stopwatch, Telemetry
 from service.uploads import Picture
+
+EXEMPLAR = "exemplar"
+"""What requests call the drawing in whose look they want theirs."""
 
 
 class Faces(StrEnum):
@@ -87,6 +91,14 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Exemplar:
+    """A drawing that says how to draw, and the model that reads its style."""
+
+    picture: Picture
+    reader: Served
+
+
+@dataclass(frozen=True)
 class Commission:
     """What a client wants drawn."""
 
@@ -97,6 +109,8 @@ class Commission:
     look: Look
     identity: bool
     """Whether to say how much of the person is left."""
+    exemplar: Exemplar | None = None
+    """Of which the style is read; it wins over the one of `values`."""
 
 
 @dataclass(frozen=True)
@@ -151,14 +165,22 @@ class Pipeline:
         self._telemetry = telemetry
 
     def translate(self, commission: Commission, watch: Watch) -> Chain[Translated]:
-        """The caricature of the largest face or of all; raises the errors of photo and faces."""
+        """The caricature of the largest face or of all; raises the errors of photo and faces.
+
+        Where there is an exemplar they say in which of the two pictures.
+        """
         watch.begin()
         served, look = commission.served, commission.look
         encoder = self._registry.get(self._settings.encoder) if commission.identity else None
         templates = [_template(served), *([_template(encoder)] if encoder else [])]
-        opened = self._open(commission.picture, commission.faces, templates, look.whole_photo, watch)
+        opening = partial(self._open, commission.picture, commission.faces, templates, look.whole_photo, watch)
+        if commission.exemplar is None:
+            opened, values = opening(), commission.values
+        else:
+            opened, style = yield from self._beside(opening, commission.exemplar, watch)
+            values = {**commission.values, STYLE: served.model.contract.control(STYLE).nearest(style)}
         with watch.stage("translate"):
-            drawn = yield Run(served, [Row(crop, commission.values) for crop in opened.crops[0]])
+            drawn = yield Run(served, [Row(crop, values) for crop in opened.crops[0]])
         similarities: Sequence[float | None] = [None] * len(drawn)
         if encoder:
             with watch.stage("cut"):
@@ -189,7 +211,7 @@ class Pipeline:
         outcomes = yield Fork(
             [partial(self._open, picture, Faces.LARGEST, templates, False, watch) for picture in pictures.values()]
         )
-        opened = [_opened(name, outcome) for name, outcome in zip(pictures, outcomes, strict=True)]
+        opened: list[Opened] = [_given(name, outcome) for name, outcome in zip(pictures, outcomes, strict=True)]
         with watch.stage("identity"):
             first, second = yield Run(served, [Row(each.crops[0][0], {}) for each in opened])
         return Verified(served, [each.faces[0] for each in opened], _cosine(first, second), threshold)
@@ -209,11 +231,7 @@ class Pipeline:
         self, picture: Picture, which: Faces, templates: Sequence[Template], keep_photo: bool, watch: Watch
     ) -> Opened:
         """Decode as far as is needed, find faces and cut them."""
-        photo = Photo(picture.content, picture.media_type, self._settings.max_pixels)
-        self._telemetry.megapixels.observe(photo.decoded_bytes / 3e6)
-        with self.memory.held(photo.decoded_bytes):
-            with watch.stage("decode"):
-                photo.pixels(FIRST_DECODE)
+        with self._decoded(picture, watch) as photo:
             with watch.stage("detect"):
                 faces = self._faces(photo, which, templates[0])
             self._telemetry.faces.observe(len(faces))
@@ -223,6 +241,35 @@ class Pipeline:
                 others = templates[len(cut_already) :]
                 crops = cut_already + [[face.crop(photo, template) for face in faces] for template in others]
             return Opened(faces, crops, photo.full() if keep_photo else None)
+
+    def _beside(
+        self, opening: Callable[[], Opened], exemplar: Exemplar, watch: Watch
+    ) -> Chain[tuple[Opened, NDArray[Any]]]:
+        """The opened photo, and the style that is read of the exemplar."""
+        outcomes = yield Fork([opening, partial(self._look, exemplar, watch)])
+        opened, crop = (_given(*each) for each in zip(("image", EXEMPLAR), outcomes, strict=True))
+        with watch.stage("style"):
+            (style,) = yield Run(exemplar.reader, [Row(crop, {})])
+        return opened, style
+
+    def _look(self, exemplar: Exemplar, watch: Watch) -> Image:
+        """The largest face of a drawing or, where none is found that can be cut, the middle of it."""
+        template = _template(exemplar.reader)
+        with self._decoded(exemplar.picture, watch) as photo, watch.stage("detect"):
+            try:
+                return self._finder.largest(photo).crop(photo, template)
+            except (NoFaceFound, FaceTooSmall):
+                return photo.middle(template.width, template.height)
+
+    @contextmanager
+    def _decoded(self, picture: Picture, watch: Watch) -> Iterator[Photo]:
+        """The picture, decoded for a first search; its memory is held within the block."""
+        photo = Photo(picture.content, picture.media_type, self._settings.max_pixels)
+        self._telemetry.megapixels.observe(photo.decoded_bytes / 3e6)
+        with self.memory.held(photo.decoded_bytes):
+            with watch.stage("decode"):
+                photo.pixels(FIRST_DECODE)
+            yield photo
 
     def _faces(self, photo: Photo, which: Faces, template: Template) -> list[Face]:
         match which:
@@ -283,8 +330,8 @@ def _pasted(photo: Image, faces: Sequence[Face], drawn: Sequence[Image], templat
     return photo
 
 
-def _opened(name: str, outcome: Opened | BaseException) -> Opened:
-    """The opened picture, or its error with the picture's name."""
+def _given(name: str, outcome: Any) -> Any:
+    """What a fork has made of a picture, or its error with the picture's name."""
     if isinstance(outcome, LikenessError):
         outcome.fields = (name,)
     if isinstance(outcome, BaseException):

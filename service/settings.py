@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     models: Path = Field(default=Path("models"), description="the model repository")
     default_model: str = Field(default="caricature", description="the translator of a request that names none")
     encoder: str = Field(default="sphereface", description="the encoder that scores identity and verifies")
+    style_reader: str = Field(default="style", description="the model that reads an exemplar's style; may be missing")
     generator: str = Field(default="faces", description="the generator of a request that names none; may be missing")
     landmarks: str = Field(default="landmarks", description="the five-point shape predictor")
     preload: tuple[str, ...] | None = Field(

@@ -45,7 +45,7 @@ from service.tracing import Trace, Tracing, caller_trace_id
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 # Asked about the service by machines, every few seconds: no line in the log unless it is for debugging, and no trace.
 PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics", "/v2/health/live", "/v2/health/ready"})
-STAGES = ("queue", "decode", "detect", "cut", "translate", "identity", "paste", "generate", "encode")
+STAGES = ("queue", "decode", "detect", "cut", "style", "translate", "identity", "paste", "generate", "encode")
 SHED_REASONS = ("predicted-wait", "queue-full", "memory", "draining")
 PICTURE_PROBLEMS = frozenset(
     {

@@ -73,9 +73,15 @@ class Batch:
 
 
 async def read_upload(
-    request: Request, names: Sequence[str], *, max_bytes: int, seconds: float, fetch: Fetch | None = None
+    request: Request,
+    names: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    max_bytes: int,
+    seconds: float,
+    fetch: Fetch | None = None,
 ) -> Upload:
-    """The upload of `request`, which must hold exactly one picture for each of `names`.
+    """The upload of `request`: exactly one picture for each of `names`, and at most one for each of `optional`.
 
     In JSON a picture may be `{"url": ...}`, which `fetch` gets. Raises BodyTooLarge, BodyTimeout, UnsupportedBody,
     MalformedBody, AmbiguousBody, EmptyBody, UrlNotAllowed without a `fetch`, what `fetch` raises, and BadParameter for
@@ -83,17 +89,18 @@ async def read_upload(
     """
     kind = _kind(request, bare=len(names) == 1)
     content = await read_body(request, max_bytes, seconds)
+    known = [*names, *optional]
     pairs: list[tuple[str, Any]] = list(request.query_params.multi_items())
     if kind == JSON:
         pairs += [
-            (name, await _given(name, each, fetch) if name in names else each) for name, each in _json_pairs(content)
+            (name, await _given(name, each, fetch) if name in known else each) for name, each in _json_pairs(content)
         ]
     elif kind == FORM:
-        too_many = AmbiguousBody(f"there are more files than {', '.join(names)}", fields=names)
-        pairs += await _form_pairs(request, content, names, len(names), too_many)
+        too_many = AmbiguousBody(f"there are more files than {', '.join(known)}", fields=known)
+        pairs += await _form_pairs(request, content, known, len(known), too_many)
     else:
         pairs.append((names[0], Picture(content, kind)))
-    return _upload(pairs, names)
+    return _upload(pairs, names, optional)
 
 
 async def read_batch(
@@ -141,7 +148,7 @@ def _kind(request: Request, *, bare: bool) -> str:
     return kind
 
 
-def _upload(pairs: Iterable[tuple[str, Any]], names: Sequence[str]) -> Upload:
+def _upload(pairs: Iterable[tuple[str, Any]], names: Sequence[str], optional: Sequence[str]) -> Upload:
     pictures: dict[str, Picture] = {}
     others: list[tuple[str, Any]] = []
     for name, value in pairs:
@@ -149,11 +156,11 @@ def _upload(pairs: Iterable[tuple[str, Any]], names: Sequence[str]) -> Upload:
             raise AmbiguousBody(f"{name} is given more than once", fields=[name])
         if isinstance(value, Picture):
             pictures[name] = value
-        elif name in names:
+        elif name in names or name in optional:
             raise MalformedBody(f"{name} is not a picture", fields=[name])
         else:
             others.append((name, value))
-    for name in names:
+    for name in (*names, *pictures):
         if name not in pictures or not pictures[name].content:
             raise EmptyBody(f"{name} is missing or has no bytes", fields=[name])
     return Upload(pictures, _options(others))

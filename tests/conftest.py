@@ -32,7 +32,7 @@ TRANSLATOR = Contract(
 ENCODER = Contract(
     "encoder", SPHEREFACE, (), {}, "embedding", (512,), thresholds={"0.01": 0.9, "0.001": 0.95}, notice="A toy."
 )
-
+STYLE_READER = Contract("style", SQUARE_256, (), {}, "style", (2,), notice="A toy.")
 GENERATOR = Contract(
     role="generator",
     template=None,
@@ -93,6 +93,19 @@ toy (uint8[batch,112,96,3] image) => (float[batch,512] embedding)
 }
 """
 
+# What a style is: the mean of red, and that of blue, in steps of 51 levels.
+STYLE_READER_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+toy (uint8[batch,256,256,3] image) => (float[batch,2] style)
+<int64[2] frame = {1, 2}, int64[2] chosen = {0, 2}, float level = {51.0}>
+{
+    x = Cast<to = 1>(image)
+    means = ReduceMean<keepdims = 0>(x, frame)
+    both = Gather<axis = 1>(means, chosen)
+    style = Div(both, level)
+}
+"""
+
 # What a face is: columns of 128 + 40 truncation (z, from crossover on z2), clipped.
 GENERATOR_GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
@@ -135,6 +148,12 @@ def translator_file_() -> bytes:
 def encoder_file_() -> bytes:
     """A toy encoder that compares coarse pictures."""
     return onnx_file(ENCODER_GRAPH, ENCODER)
+
+
+@pytest.fixture(scope="session", name="style_reader_file")
+def style_reader_file_() -> bytes:
+    """A toy that reads how red and how blue a drawing is."""
+    return onnx_file(STYLE_READER_GRAPH, STYLE_READER)
 
 
 @pytest.fixture(scope="session", name="generator_file")

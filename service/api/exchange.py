@@ -123,13 +123,20 @@ def admitted(
             yield
 
 
-async def read(request: Request, names: Sequence[str]) -> Upload:
-    """The upload, within its limits."""
+async def read(request: Request, names: Sequence[str], optional: Sequence[str] = ()) -> Upload:
+    """The upload, within its limits; those of `optional` may be missing."""
     knobs = settings(request)
     fetcher: Fetcher | None = request.app.state.fetcher
     seconds = min(knobs.deadline, _requested_seconds(request))
     fetch = partial(fetcher.fetch, seconds=seconds) if fetcher else None
-    upload = await read_upload(request, names, max_bytes=knobs.max_body_bytes, seconds=knobs.body_timeout, fetch=fetch)
+    upload = await read_upload(
+        request,
+        names,
+        optional=optional,
+        max_bytes=knobs.max_body_bytes,
+        seconds=knobs.body_timeout,
+        fetch=fetch,
+    )
     size = sum(len(picture.content) for picture in upload.pictures.values())
     telemetry(request).body_bytes.labels(route_of(request.scope)).observe(size)
     return upload

@@ -105,7 +105,7 @@ def _model_info(request: Request, standing: Standing, served: Served) -> schemas
         versions=list(standing.versions),
         state=State.READY,
         role=contract.role,
-        default=model.name in (settings.default_model, settings.encoder, settings.generator),
+        default=model.name in (settings.default_model, settings.encoder, settings.style_reader, settings.generator),
         description=contract.description,
         licence=contract.licence,
         data=list(contract.data),

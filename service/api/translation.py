@@ -17,18 +17,28 @@ from service.engine import Chain, Served
 from service.errors import NotAcceptable
 from service.imaging import Format
 from service.negotiation import negotiate
-from service.pipeline import Commission, Drawing, Look, Pipeline, Translated, Watch, control_values
+from service.pipeline import Commission, Drawing, Exemplar, Look, Pipeline, Translated, Watch, control_values
 from service.telemetry import Stopwatch
 from service.uploads import Picture
 
 KIND = "translate"
 
 
-def commissioner(served: Served, options: schemas.TranslateOptions, format: Format) -> Callable[[Picture], Commission]:
+def commissioner(
+    served: Served, options: schemas.TranslateOptions, format: Format, exemplar: Exemplar | None = None
+) -> Callable[[Picture], Commission]:
     """What is wanted of any photo with these options; BadParameter if the model does not take them."""
     values = control_values(served.model.contract, options.controls, options.seed)
     look = Look(options.output == "photo", format, options.quality)
-    return partial(Commission, served=served, values=values, faces=options.faces, look=look, identity=options.identity)
+    return partial(
+        Commission,
+        served=served,
+        values=values,
+        faces=options.faces,
+        look=look,
+        identity=options.identity,
+        exemplar=exemplar,
+    )
 
 
 def answer_type(accept: str | None, format: Format | None, *, single: bool) -> tuple[str, Format]:

@@ -50,14 +50,19 @@ class Known:
 
 @pytest.fixture(scope="module", name="service")
 def service_(
-    tmp_path_factory: pytest.TempPathFactory, models: Path, translator_file: bytes, generator_file: bytes
+    tmp_path_factory: pytest.TempPathFactory,
+    models: Path,
+    translator_file: bytes,
+    style_reader_file: bytes,
+    generator_file: bytes,
 ) -> Iterator[Process]:
-    """The service with everything that can be turned on, a generator, and one more model that may be unloaded."""
+    """The service with everything that can be turned on, models of all roles, and one that may be unloaded."""
     folder = tmp_path_factory.mktemp("service")
     for name in ("caricature", "sphereface", "landmarks"):
         (folder / "models" / name).parent.mkdir(exist_ok=True)
         (folder / "models" / name).symlink_to(models / name)
     publish(folder / "models", "sketch", 1, {"model.onnx": translator_file})
+    publish(folder / "models", "style", 1, {"model.onnx": style_reader_file})
     publish(folder / "models", "faces", 1, {"model.onnx": generator_file})
     (folder / "keys.toml").write_text(ENTRY)
     knobs = {
@@ -92,7 +97,7 @@ def plausible(case: Case, known: Known, draw: st.DrawFn) -> Case:
     encoded = base64.b64encode(known.photo).decode()
     if isinstance(case.body, dict):
         picture: bytes | str = known.photo if case.media_type == FORM else encoded
-        for name in case.body.keys() & {"image", "image1", "image2", "images"}:
+        for name in case.body.keys() & {"image", "exemplar", "image1", "image2", "images"}:
             case.body[name] = [picture] * 2 if isinstance(case.body[name], list) else picture
         if "inputs" in case.body:
             tensor = {"shape": [1], "datatype": "BYTES", "data": [encoded]}

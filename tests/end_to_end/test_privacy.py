@@ -111,6 +111,7 @@ def test_nothing_of_a_request_reaches_a_disk_or_the_log(running: Running, photo:
         running.post("/translate", files={"image": ("secret-file.gif", b"secret-bytes" * 200_000, "image/gif")}),
         running.post("/translate", files={"image": large, "other": ("secret-file.jpg", large)}),
         running.post("/translate", files={"image": large}, data={"style": "secret-style"}),
+        running.post("/translate", files={"image": large, "exemplar": ("secret-drawing.jpg", large)}),
         running.post("/translate?secret-option=1", content=large, headers=jpeg),
         running.post("/translate", content=b'{"image": "secret', headers={"Content-Type": "application/json"}),
         running.post("/secret-path", content=large),

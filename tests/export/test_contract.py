@@ -212,6 +212,16 @@ def test_images_come_out_as_rows():
         TRANSLATOR.images(np.zeros((1, 256, 256, 3), np.float32))
 
 
+def test_a_style_that_is_read_is_taken_where_it_fits():
+    """By a control `style` of the same size, brought within its range; what does not read styles has none to give."""
+    reader = replace(ENCODER, role="style", output="style", output_shape=(2,))
+    assert TRANSLATOR.takes_style_of(reader)
+    assert not TRANSLATOR.takes_style_of(replace(reader, output_shape=(3,))) and not TRANSLATOR.takes_style_of(ENCODER)
+    assert not replace(TRANSLATOR, controls=(STRENGTH,), styles={}).takes_style_of(reader)
+    near = replace(STYLE, low=-1.0, high=1.0, default=(0.0, 0.0)).nearest([0.5, 7])
+    assert near.tolist() == [0.5, 1] and near.dtype == np.float32 and STYLE.nearest([0.5, 7]).tolist() == [0.5, 7]
+
+
 def test_seed_zero_is_the_default_style_and_others_draw():
     """Seed 0 gives the default; each other seed its own vector, the same every time."""
     assert TRANSLATOR.draw_style(0).tolist() == [0.5, -0.5]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ from service import doctor
 from service.cli import app
 from service.doctor import Finding, examine, report, sound
 from service.settings import Settings
-from tests.conftest import BUNDLED, GENERATOR, GENERATOR_GRAPH, TRANSLATOR, onnx_file
+from tests.conftest import (
+    BUNDLED,
+    GENERATOR,
+    GENERATOR_GRAPH,
+    STYLE_READER,
+    STYLE_READER_GRAPH,
+    TRANSLATOR,
+    onnx_file,
+)
 
 CONSTANT = """
 <ir_version: 10, opset_import: ["" : 18]>
@@ -74,6 +83,25 @@ def test_a_generator_is_examined_too(own: Path, generator_file: bytes) -> None:
     publish(own, "faces", 2, {"model.onnx": onnx_file(blind, GENERATOR)})
     (detail,) = failures(Settings(models=own)).values()
     assert "same output" in detail
+
+
+def test_what_reads_exemplars_is_examined_too(own: Path, style_reader_file: bytes) -> None:
+    """Whether there is one, and whether the translator takes what it reads; none of it is needed."""
+    settings = Settings(models=own)
+
+    def told(settings: Settings) -> Finding:
+        findings = list(examine(settings))
+        assert sound(findings), findings
+        return next(each for each in findings if each.subject == "exemplars")
+
+    assert (told(settings).status, told(settings).detail) == ("note", "no model 'style' reads them")
+    publish(own, "style", 1, {"model.onnx": style_reader_file})
+    assert told(settings).status == "pass"
+    wide = replace(STYLE_READER, output_shape=(3,))
+    graph = STYLE_READER_GRAPH.replace("float[batch,2]", "float[batch,3]")
+    graph = graph.replace("int64[2] chosen = {0, 2}", "int64[3] chosen = {0, 1, 2}")
+    publish(own, "style", 2, {"model.onnx": onnx_file(graph, wide)})
+    assert (told(settings).status, told(settings).detail) == ("note", "caricature takes no style that style reads")
 
 
 def test_an_empty_repository_is_a_failure(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -15,6 +16,7 @@ from service import __version__
 from service.cli import app
 from service.main import create_app
 from service.settings import Settings
+from tests.conftest import TRANSLATOR, TRANSLATOR_GRAPH, onnx_file
 from tests.processes import Ask, Crowd, serving, until
 
 
@@ -47,11 +49,14 @@ def test_an_unknown_contract_format_stops_the_start(tmp_path: Path, models: Path
         pass
 
 
-def test_a_control_may_not_hide_an_option(tmp_path: Path, models: Path, translator_file: bytes) -> None:
-    """A contract whose control has the name of a request option is refused at start."""
+@pytest.mark.parametrize("name", ["format", "exemplar"])
+def test_a_control_may_not_hide_an_option(tmp_path: Path, models: Path, name: str) -> None:
+    """A contract whose control has the name of a request option, or of a picture, is refused at start."""
     (tmp_path / "landmarks").symlink_to(models / "landmarks")
-    publish(tmp_path, "caricature", 1, {"model.onnx": translator_file.replace(b"warmth", b"format")})
-    with pytest.raises(ContractError, match="format"), TestClient(create_app(Settings(models=tmp_path))):
+    strength, style, warmth = TRANSLATOR.controls
+    contract = replace(TRANSLATOR, controls=(strength, style, replace(warmth, name=name)))
+    publish(tmp_path, "caricature", 1, {"model.onnx": onnx_file(TRANSLATOR_GRAPH.replace("warmth", name), contract)})
+    with pytest.raises(ContractError, match=f"1: {name} cannot"), TestClient(create_app(Settings(models=tmp_path))):
         pass
 
 

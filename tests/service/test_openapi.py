@@ -14,6 +14,9 @@ def test_openapi_documents_bodies_options_and_every_problem(client: TestClient) 
     translate, verify = (document["paths"][path]["post"] for path in ("/translate", "/verify"))
     assert set(translate["requestBody"]["content"]) == {"multipart/form-data", "application/json", "image/*"}
     assert set(verify["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
+    for content in ("multipart/form-data", "application/json"):
+        schema = translate["requestBody"]["content"][content]["schema"]
+        assert schema["required"] == ["image"] and "a drawing" in schema["properties"]["exemplar"]["description"]
     options = {parameter["name"] for parameter in translate["parameters"]}
     assert options == {"model", "seed", "faces", "identity", "output", "format", "quality"}
     text = json.dumps(document["paths"])

@@ -265,6 +265,22 @@ def test_other_formats_are_decoded_whole(picture: Image.Image, format: str) -> N
     assert photo.pixels(10) == (photo.full(), 1)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("width", "height"), [(40, 40), (30, 50), (50, 30)])
+def test_the_middle_is_as_large_as_its_shape_allows(format: str, width: int, height: int) -> None:
+    """A cross in the middle of a wide picture stays there, round what is round, and nothing beside it is seen."""
+    scene = Image.new("RGB", (640, 320), (0, 0, 0))
+    part = (round(320 * width / height), 320)
+    scene.paste((200, 200, 200), ((640 - part[0]) // 2, 0, (640 + part[0]) // 2, 320))
+    scene.paste((50, 50, 50), (280, 120, 360, 200))
+    found = Photo(saved(scene, format, quality=100), None, LIMIT).middle(width, height)
+    wanted = scene.crop(((640 - part[0]) // 2, 0, (640 + part[0]) // 2, 320)).resize(
+        (width, height), Image.Resampling.BOX
+    )
+    assert found.shape == (height, width, 3)
+    assert np.abs(found.astype(int) - np.asarray(wanted).astype(int)).mean() < 3
+
+
 def test_the_header_is_enough_until_pixels_are_asked_for(large: Image.Image) -> None:
     """A file whose pixels are missing has a size and a weight; only a decode tells that it is broken."""
     photo = Photo(saved(large, "JPEG")[:1000], None, LIMIT)

@@ -97,7 +97,7 @@ def test_every_stage_is_documented(client: TestClient, photo: bytes) -> None:
     answer = client.post("/translate", files={"image": photo}, data={"output": "photo"})
     client.post("/verify", files={"image1": photo, "image2": photo})
     seen = set(re.findall(r'likeness_stage_duration_seconds_count\{stage="([a-z]+)"\}', client.get("/metrics").text))
-    assert {*seen, "generate"} == set(STAGES) == {row[0].strip("`") for row in documented("Stages")}
+    assert {*seen, "style", "generate"} == set(STAGES) == {row[0].strip("`") for row in documented("Stages")}
     assert set(re.findall(r"(\w+);dur=", answer.headers["Server-Timing"])) == seen
 
 

@@ -14,16 +14,19 @@ from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
     PARTS,
+    STYLE_REACH,
     Convolution,
     Exemplar,
     Flow,
     Painter,
     Pen,
+    StyleReader,
     Translator,
     Warp,
     WarpHead,
     discriminator,
     eased,
+    from_state,
     identity,
     part_masks,
     strokes,
@@ -206,6 +209,29 @@ def test_a_look_is_read_of_pictures_of_any_size() -> None:
     found = network(torch.cat([plain, plain + 0.3, striped]))
     assert found.shape == (3, STYLE_SIZE) and network(plain[..., ::2, ::2]).shape == (1, STYLE_SIZE)
     assert not torch.allclose(found[0], found[1]) and not torch.allclose(found[0], found[2])
+
+
+def test_a_reader_reads_nothing_that_a_translator_does_not_take(images: Tensor) -> None:
+    """The exemplar's numbers, those beyond the reach of a style at the reach."""
+    torch.manual_seed(0)
+    exemplar = Exemplar(4)
+    nn.init.normal_(exemplar[-1].bias, std=STYLE_REACH)
+    with torch.no_grad():
+        found, plain = StyleReader(exemplar)(images), exemplar(picture(images))
+    assert (plain.abs() > STYLE_REACH).any() and torch.equal(found, plain.clamp(-STYLE_REACH, STYLE_REACH))
+
+
+@torch.no_grad()
+def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
+    """Translators of any widths, and readers."""
+    torch.manual_seed(0)
+    reader = StyleReader(Exemplar(5)).eval()
+    assert torch.equal(from_state(reader.state_dict())(images), reader(images))
+    whole = torch.zeros(1, FRAME, FRAME, 3, dtype=torch.uint8)
+    for deformable in (False, True):
+        network = Translator(Warp(WarpHead(4)), Painter(width=6, deformable=deformable)).eval()
+        state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+        assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
 
 
 @pytest.mark.parametrize("side", [FRAME // 2, FRAME])

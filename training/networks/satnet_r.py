@@ -25,6 +25,7 @@ LOOK_AT = 128  # the warp head looks at pictures of this side
 CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 PARTS = ("eyes", "nose", "mouth", "jaw")
+STYLE_REACH = 4.0  # no number of a style is beyond it
 
 
 class Convolution(nn.Sequential):
@@ -324,16 +325,6 @@ class Translator(nn.Module):
         return pixels((1 - share) * warped + share * self.painter(warped, style))
 
 
-def from_state(state: dict[str, Tensor]) -> Translator:
-    """The translator of the whole frame with the weights that `export.weights` reads out of its file, in eval mode."""
-    warp = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
-    deformable = "painter.deep.2.convolution.head.weight" in state
-    model = Translator(warp, Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable))
-    counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
-    model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
-    return model.eval()
-
-
 class Exemplar(nn.Sequential):
     """Reads the look of a drawing: [B, 3, S, S] -> style [B, STYLE_SIZE].
 
@@ -348,6 +339,34 @@ class Exemplar(nn.Sequential):
         super().__init__(
             nn.PixelUnshuffle(2), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, STYLE_SIZE)
         )
+
+
+class StyleReader(nn.Module):
+    """The whole graph that reads a drawing: image uint8 [B, S, S, 3] -> style [B, STYLE_SIZE], within STYLE_REACH."""
+
+    def __init__(self, exemplar: Exemplar) -> None:
+        super().__init__()
+        self.exemplar = exemplar
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.exemplar(picture(image)).clamp(-STYLE_REACH, STYLE_REACH)
+
+
+def from_state(state: dict[str, Tensor]) -> Translator | StyleReader:
+    """The translator of the whole frame, or the reader, with the weights that `export.weights` reads out of its file.
+
+    In eval mode.
+    """
+    model: Translator | StyleReader
+    if "exemplar.1.weight" in state:
+        model = StyleReader(Exemplar(len(state["exemplar.1.weight"])))
+    else:
+        warp = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
+        deformable = "painter.deep.2.convolution.head.weight" in state
+        model = Translator(warp, Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable))
+    counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
+    model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
+    return model.eval()
 
 
 def eased(strength: Tensor) -> Tensor:

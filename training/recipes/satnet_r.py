@@ -9,6 +9,7 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness train satnet_r --data runs/drawings.pack --into runs/paint --set part=paint --set images=33000 \
         --set batch=3 --set half_life=1500
     likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
+    likeness export runs/paint --to models/style/1 --set exports=exemplar
 
 Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
 
@@ -66,8 +67,10 @@ from training.networks.satnet_r import (
     FRAME,
     LOOK_AT,
     PARTS,
+    STYLE_REACH,
     Exemplar,
     Painter,
+    StyleReader,
     Translator,
     Warp,
     WarpHead,
@@ -138,9 +141,11 @@ class Config(Plan):
     recogniser: str = "models/sphereface/3"
     """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
     learnt: tuple[str, ...] = ()
-    """Parts that were trained: this one, and those of the run that it begins from."""
+    """Parts that were trained: this one, and those of the run that it begins from; of a published model, networks."""
     joined: str = ""
     """A run of the other part, of which an export takes that."""
+    exports: Literal["translator", "exemplar"] = "translator"
+    """What is exported; the exemplar reads the style of a drawing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -184,7 +189,7 @@ class Recipe(engine.Recipe):
     Config = Config
     averaged = ("warp", "painter", "exemplar")
     float16 = True
-    free = frozenset({"joined"})
+    free = frozenset({"joined", "exports"})
     symptoms = (by_heart(), always_wins())
     config: Config
 
@@ -219,7 +224,7 @@ class Recipe(engine.Recipe):
             raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
         whole = cls(Config(**settings)).networks()
         grown = {name: _grown(states[name], whole[name].state_dict()) for name in ("warp", "painter")}
-        return {**settings, "learnt": tuple(NETWORKS)}, grown
+        return {**settings, "learnt": tuple(grown)}, grown
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
@@ -444,12 +449,16 @@ class Recipe(engine.Recipe):
     # Export
 
     def exported(self, networks: Networks) -> nn.Module:
-        """Of both parts; RecipeError if one was never trained."""
+        """The translator of both parts, or what reads styles; RecipeError if a network of it was never trained."""
         if self.config.joined:
             self._join(networks)
-        for part in NETWORKS:
-            if part not in self.config.learnt:
-                raise RecipeError(f"the {part} was never trained; --set joined=RUN says which run has learnt it")
+        reads = self.config.exports == "exemplar"
+        learnt = {network for name in self.config.learnt for network in NETWORKS.get(name, (name,))}
+        for name in ("exemplar",) if reads else ("warp", "painter"):
+            if name not in learnt:
+                raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
+        if reads:
+            return StyleReader(networks["exemplar"])
         warp = Warp(networks["warp"].head, self.config.side).eval()
         return Translator(warp, networks["painter"])
 
@@ -466,6 +475,17 @@ class Recipe(engine.Recipe):
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         side = self.config.side
+        if self.config.exports == "exemplar":
+            return Contract(
+                role="style",
+                template=_template(side),
+                controls=(),
+                styles={},
+                output="style",
+                output_shape=(STYLE_SIZE,),
+                description="Drawing to style: reads how it is drawn, as the translator's `style` takes it (SATNet-R)",
+                provenance=dict(provenance),
+            )
         return Contract(
             role="translator",
             template=_template(side),
@@ -496,7 +516,7 @@ def _controls() -> tuple[Control, ...]:
     style = next(iter(STYLES.values())).style()
     return (
         Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
-        Control(STYLE, (STYLE_SIZE,), -4.0, 4.0, style, "How it is drawn, each N(0, 1)"),
+        Control(STYLE, (STYLE_SIZE,), -STYLE_REACH, STYLE_REACH, style, "How it is drawn, each N(0, 1)"),
         Control("code", (CODE_SIZE,), -4.0, 4.0, nothing, "Another exaggeration of the same face, each N(0, 1)"),
         Control("parts", (len(PARTS),), 0.0, 2.0, all_alike, f"Share of the strength for {', '.join(PARTS)}"),
         Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing"),

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from export.contract import Contract
-from export.parity import open_session
+from export.parity import compare, draw_feed, open_session
 from export.repository import GRAPH
+from export.weights import load_state
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
@@ -26,7 +27,7 @@ from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
-from training.networks.satnet_r import CODE_SIZE, PARTS, Translator, part_masks
+from training.networks.satnet_r import CODE_SIZE, PARTS, Translator, from_state, part_masks
 from training.networks.sphereface import SphereFace
 from training.recipes.satnet_r import Config, Recipe, relit
 
@@ -350,10 +351,13 @@ def test_the_terms_of_all_that_was_learnt_from_go_with_it(translate: Translated)
 def test_a_published_translator_is_gone_on_with(
     graph: Path, translate: "Translated", photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    """Imported and exported it draws the same, and its terms are still those of all that it learnt from."""
+    """Imported and exported it draws the same, and its terms are still those of all that it learnt from.
+
+    It reads no styles, which it never learnt.
+    """
     import_run("satnet_r", [graph], tmp_path / "run")
     facts = Run(tmp_path / "run").facts()["settings"]
-    assert facts["learnt"] == ["warp", "paint"] and facts["sources"] == list(translate.contract.data)
+    assert facts["learnt"] == ["warp", "painter"] and facts["sources"] == list(translate.contract.data)
     state, _ = Run(tmp_path / "run").state("satnet_r")
     networks = configured(Recipe, {**facts, "side": 128}).networks()
     own = checkpoint.unpacked("averages", state)
@@ -363,6 +367,20 @@ def test_a_published_translator_is_gone_on_with(
         request = {name: torch.from_numpy(value)[None] for name, value in translate.contract.values({}).items()}
         drawn = Translator(networks["warp"].eval(), networks["painter"])(torch.from_numpy(photo)[None], **request)
     assert np.abs(drawn[0].numpy().astype(int) - translate(photo)).max() <= 1
+    with pytest.raises(RecipeError, match="the exemplar was never trained"):
+        publish_run(tmp_path / "run", tmp_path / "style" / "1", settings={"exports": "exemplar"})
+
+
+def test_what_reads_styles_is_exported_too(paint: Path, translate: Translated, tmp_path: Path) -> None:
+    """Of the painter's run: its own weights rebuild it, and the translator takes what it reads."""
+    publish_run(paint, tmp_path / "style" / "1", settings={"exports": "exemplar"})
+    path = tmp_path / "style" / "1" / GRAPH
+    session = open_session(path.read_bytes())
+    contract = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, "")
+    assert (contract.role, contract.output_shape, contract.controls) == ("style", (STYLE_SIZE,), ())
+    assert "studio (CC0)" in contract.data and contract.provenance["recipe"] == "training/recipes/satnet_r.py"
+    assert translate.contract.takes_style_of(contract)
+    compare(from_state(load_state(path)), path.read_bytes(), contract, draw_feed(contract, seed=3))
 
 
 def test_an_older_translator_draws_as_it_did() -> None:
@@ -391,7 +409,7 @@ def test_an_older_translator_draws_as_it_did() -> None:
 
 def test_half_of_a_translator_is_not_exported(warp: Path, tmp_path: Path) -> None:
     """A warp without a painter, or with another warp."""
-    with pytest.raises(RecipeError, match="the paint was never trained; --set joined=RUN says which run"):
+    with pytest.raises(RecipeError, match="the painter was never trained; --set joined=RUN says which run"):
         publish_run(warp, tmp_path / "drawn" / "1")
     with pytest.raises(RecipeError, match="is a run of the warp too"):
         publish_run(warp, tmp_path / "drawn" / "1", settings={"joined": str(warp)})
