@@ -324,6 +324,23 @@ class Translator(nn.Module):
         return pixels((1 - share) * warped + share * self.painter(warped, style))
 
 
+class Restorer(nn.Module):
+    """The whole graph of the other direction: a drawing, uint8 [B, S, S, 3] -> the photo, uint8 [B, S, S, 3].
+
+    strength [B], 0..2, how far the exaggeration is undone; parts [B, 4] as a `Translator` has them. What was done last
+    is undone first, but the warp sees the drawing itself; its style is read of it.
+    """
+
+    def __init__(self, warp: Warp, painter: Painter, exemplar: Exemplar) -> None:
+        super().__init__()
+        self.warp, self.painter, self.exemplar = warp, painter, exemplar
+
+    def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
+        drawing = picture(image)
+        back = self.warp.displacement(drawing, strength, drawing.new_zeros(len(drawing), CODE_SIZE), parts)
+        return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
+
+
 class Exemplar(nn.Sequential):
     """Reads the look of a drawing: [B, 3, S, S] -> style [B, STYLE_SIZE].
 
