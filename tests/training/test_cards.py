@@ -9,8 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
+from training.data.painter import STYLES
+from training.data.pairs import UNSEEN
 from training.data.portraits import Portraits
-from training.data.recognition import FRAME, Faces, Sight
+from training.data.recognition import FRAME, TEST, Faces, Photo, Sight
+from training.evaluation import cards
 from training.evaluation.cards import STRENGTHS, app, drawn_by
 from training.evaluation.exported import Exported
 
@@ -100,3 +103,32 @@ def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models, tmp_
     assert list(artists) == ["slope of the artists' moves on the deviation"]
     assert [row["of"] for row in rows] == [*strengths, *looks, "procedural caricaturist, strength 1"]
     assert all(row["n"] == 3 for row in rows) and sheet.stat().st_size > 1000
+
+
+def test_photos_of_drawings_are_judged_beside_the_drawings(models, tmp_path, faces, space, monkeypatch) -> None:
+    """The toy turns colours over, so that twice is the photo: nobody is found in its drawing, and all are after it.
+
+    Looks of the procedural caricaturist follow, the one that was left out marked.
+    """
+    np.savez(tmp_path / "train.npz", landmarks=faces)
+    np.savez(tmp_path / "artists.npz", before=faces[:4], after=faces[4:8])
+    assets, points = Path(__file__).parents[1] / "assets", np.array(SQUARE_256.points)
+    shown = (
+        ("ann", "person1-neutral"),
+        ("ann", "person1-smiling"),
+        ("bo", "person2-neutral"),
+        ("bo", "person2-neutral"),
+    )
+    rows = [Photo(assets / f"{name}.jpg", person, points, TEST, "faces-id (toys)") for person, name in shown]
+    learnt = replace(rows[0], person="cy", split="train")
+    monkeypatch.setattr(cards, "photos", lambda data: [*rows, learnt, learnt])
+    monkeypatch.setattr(cards, "STYLES", {name: STYLES[name] for name in ("gouache", UNSEEN)})
+    model, sheet = str(models / "caricature" / "1"), tmp_path / "sheet.png"
+    options = ["--data", str(tmp_path), "--sheet", str(sheet)]
+    told = CliRunner().invoke(app, ["photo", model, model, str(tmp_path), *options])
+    assert told.exit_code == 0, told.output
+    themselves, toy, *looks = map(json.loads, told.output.splitlines())
+    assert themselves["people"] == 2 and themselves["rank-1"].startswith("1.000 (")
+    assert toy["drawings"]["detected"].startswith("0.000") and toy["drawings"]["rank-1"].startswith("0.000")
+    assert toy["photos"] == {name: themselves[name] for name in ("detected", "rank-1")}
+    assert [look["of"] for look in looks] == ["gouache", f"{UNSEEN}, unseen"] and sheet.stat().st_size > 1000
