@@ -10,8 +10,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
+from training.data.painter import STYLES
+from training.data.pairs import UNSEEN
 from training.data.portraits import Portraits
-from training.data.recognition import FRAME, Faces, Sight
+from training.data.recognition import FRAME, TEST, Faces, Photo, Sight
+from training.evaluation import cards
 from training.evaluation.cards import STRENGTHS, app, drawn_by
 from training.evaluation.exported import Exported
 
@@ -126,3 +129,32 @@ def test_a_caricature_stands_beside_the_procedural_one(models: Path, packed: Pat
     ]
     with Image.open(sheet) as page:
         assert page.size == (3 * 192, 3 * 192)
+
+
+def test_photos_of_drawings_are_judged_beside_the_drawings(models, tmp_path, faces, space, monkeypatch) -> None:
+    """The toy turns colours over, so that twice is the photo: its drawings hide faces that come back.
+
+    Looks of the procedural caricaturist follow, the one that was left out marked.
+    """
+    np.savez(tmp_path / "train.npz", landmarks=faces)
+    np.savez(tmp_path / "artists.npz", before=faces[:4], after=faces[4:8])
+    assets, points = Path(__file__).parents[1] / "assets", np.array(SQUARE_256.points)
+    shown = (
+        ("ann", "person1-neutral"),
+        ("ann", "person1-smiling"),
+        ("bo", "person2-neutral"),
+        ("bo", "person2-neutral"),
+    )
+    rows = [Photo(assets / f"{name}.jpg", person, points, TEST, "faces-id (toys)") for person, name in shown]
+    learnt = replace(rows[0], person="cy", split="train")
+    monkeypatch.setattr(cards, "photos", lambda data: [*rows, learnt, learnt])
+    monkeypatch.setattr(cards, "STYLES", {name: STYLES[name] for name in ("gouache", UNSEEN)})
+    model, sheet = str(models / "caricature" / "1"), tmp_path / "sheet.png"
+    options = ["--data", str(tmp_path), "--sheet", str(sheet)]
+    told = CliRunner().invoke(app, ["photo", model, model, str(tmp_path), *options])
+    assert told.exit_code == 0, told.output
+    themselves, toy, *looks = map(json.loads, told.output.splitlines())
+    assert themselves["people"] == 2 and themselves["rank-1"].startswith("1.000 (")
+    found = {name: themselves[name] for name in ("detected", "rank-1")}
+    assert themselves["detected"].startswith("1.000 (") and toy["photos"] == found != toy["drawings"]
+    assert [look["of"] for look in looks] == ["gouache", f"{UNSEEN}, unseen"] and sheet.stat().st_size > 1000

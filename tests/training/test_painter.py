@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.painter import STYLE_SIZE, STYLES, Look, gratings, paint, stroke_direction
+from training.data.painter import STYLE_SIZE, STYLES, Look, gratings, nearest, paint, stroke_direction
 from training.metrics.judge import flat
 
 
@@ -14,6 +14,12 @@ def test_a_look_survives_its_style_vector():
         again = Look.from_style(np.array(look.style()))
         assert np.allclose([look.line, look.hatch], [again.line, again.hatch], atol=1e-3)
     assert np.allclose(Look(*[0.5] * STYLE_SIZE).style(), 0)
+
+
+def test_a_style_is_nearest_to_its_own_look():
+    """Also when each of its numbers is a little off."""
+    for name, look in STYLES.items():
+        assert nearest(np.array(look.style()) + 0.2) == name
 
 
 def test_strokes_follow_an_edge():

@@ -4,8 +4,17 @@ import cv2
 import numpy as np
 
 from training.data.caricaturist import CODE_SIZE
-from training.data.painter import STYLE_SIZE, Look, paint
-from training.data.pairs import WARP_CELLS, cell_centres, drawing_pair, resampled, shape_pair
+from training.data.painter import STYLE_SIZE, Look, nearest, paint
+from training.data.pairs import (
+    UNSEEN,
+    WARP_CELLS,
+    cell_centres,
+    drawing_pair,
+    random_style,
+    resampled,
+    shape_pair,
+    undrawn_shape_pair,
+)
 
 
 def test_a_shape_is_labelled_with_the_displacement_of_its_code(photo, faces, space):
@@ -20,6 +29,28 @@ def test_a_shape_is_labelled_with_the_displacement_of_its_code(photo, faces, spa
         assert np.abs(back - face).mean() < 1.5
         coded += code.any()
     assert 0 < coded < 4
+
+
+def test_a_drawn_shape_is_labelled_with_the_way_back(photo, faces, space):
+    """What is left after the displacement is a face that, exaggerated again, is the drawing's; the field goes there."""
+    for seed in range(4):
+        pair = undrawn_shape_pair(photo, faces[0], space, np.random.default_rng(seed))
+        drawn, move, code, field = (pair.numbers[name] for name in ("landmarks", "displacement", "code", "field"))
+        assert pair.image.shape == (128, 128, 3) and not code.any()
+        person = (drawn + move).astype(float)
+        again = space.displacement(person).ravel()
+        share = again @ -move.ravel() / (again @ again)
+        assert 0 <= share < 1.5 and np.abs(share * again + move.ravel()).mean() < 0.15 * np.abs(move).mean() + 1e-6
+        source = resampled(cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2) + field, person[None])[0]
+        assert np.abs(source - drawn).mean() < 1.5
+
+
+def test_an_unseen_look_is_not_drawn():
+    """Styles are near all the other looks, and near that one only by chance."""
+    random = np.random.default_rng(0)
+    met = [nearest(random_style(random, UNSEEN)) for _ in range(300)]
+    everything = [nearest(random_style(random)) for _ in range(300)]
+    assert met.count(UNSEEN) < 10 < everything.count(UNSEEN)
 
 
 def test_a_drawing_stands_beside_its_photo(photo, faces, space):

@@ -20,6 +20,7 @@ from training.networks.satnet_r import (
     Flow,
     Painter,
     Pen,
+    Restorer,
     StyleReader,
     Translator,
     Warp,
@@ -188,6 +189,23 @@ def test_a_row_does_not_depend_on_its_neighbours(network: Translator, images: Te
         one = {name: value[row : row + 1] for name, value in controls.items()}
         alone = drawn(network, images[row : row + 1], **one)
         assert (together[row].int() - alone[0].int()).abs().max() <= 1
+
+
+# The other direction
+
+
+def test_a_restorer_paints_and_then_moves_what_it_has_painted(network: Translator, images: Tensor) -> None:
+    """At strength 0 what the painter makes of the drawing in its own style; else that, moved as the warp sees fit."""
+    torch.manual_seed(3)
+    exemplar = Exemplar(4).eval()
+    restorer, alike = Restorer(network.warp, network.painter, exemplar), torch.ones(3, len(PARTS))
+    with torch.no_grad():
+        painted = network.painter(picture(images), exemplar(picture(images)))
+        assert torch.equal(restorer(images, torch.zeros(3), alike), pixels(painted))
+        none = torch.zeros(3, CODE_SIZE)
+        moved = network.warp.moved(painted, network.warp.displacement(picture(images), torch.ones(3), none, alike))
+        found = restorer(images, torch.ones(3), alike)
+    assert torch.equal(found, pixels(moved)) and not torch.equal(found, pixels(painted))
 
 
 # Pieces

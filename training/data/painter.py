@@ -63,6 +63,11 @@ HATCH_PERIOD = 5.0  # pixels between two strokes of hatching
 DOT_PERIOD = 8.0  # pixels between two dots of the screen
 
 
+def nearest(style: np.ndarray) -> str:
+    """The name of the look whose style vector is the nearest to one [10]."""
+    return min(STYLES, key=lambda name: float(np.linalg.norm(np.subtract(STYLES[name].style(), style))))
+
+
 def gratings(side: int) -> np.ndarray:
     """Two crossing gratings of strokes and a screen of dots [side, side, 3], -1..1; on the paper, not on the face."""
     y, x = np.mgrid[:side, :side].astype(np.float32)

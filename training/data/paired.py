@@ -10,7 +10,7 @@ import numpy as np
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
 from training.data.pack import Pack
-from training.data.painter import STYLE_SIZE
+from training.data.painter import STYLE_SIZE, nearest
 from training.data.pairs import SIDE
 from training.data.portraits import MIRROR
 from training.engine.recipe import Row, Stream
@@ -40,17 +40,19 @@ class Shapes:
 
 
 class Drawings:
-    """Photos and drawings of them in a style (rows)."""
+    """Photos and drawings of them in a style (rows); without those that are nearest to a look that stays `unseen`."""
 
-    def __init__(self, pack: Pack, side: int, begin: int, end: int) -> None:
-        self._pack, self._side, self._begin, self._end = pack, side, begin, end
+    def __init__(self, pack: Pack, side: int, begin: int, end: int, *, unseen: str = "") -> None:
+        self._pack, self._side = pack, side
+        styles = pack.columns["style"]
+        self._places = [place for place in range(begin, end) if not unseen or nearest(styles[place]) != unseen]
 
     def __len__(self) -> int:
-        return self._end - self._begin
+        return len(self._places)
 
     def row(self, index: int, random: np.random.Generator) -> Row:
         """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
-        place = self._begin + index
+        place = self._places[index]
         pair = self._pack.image(place)
         if pair.shape[:2] != (SIDE, 2 * SIDE):
             raise DataError(f"{self._pack.path}: picture {place} is not {SIDE} pixels high and {2 * SIDE} wide")

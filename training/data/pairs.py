@@ -1,9 +1,10 @@
 """Training pairs that the procedural caricaturist draws: shapes for the warp, drawings for the texture.
 
     python -m training.data.pairs shapes PACKED OUT.pack        faces, reshaped at random, and where their landmarks go
+    python -m training.data.pairs undrawn-shapes PACKED OUT.pack    drawings of such faces, and where theirs came from
     python -m training.data.pairs drawings PACKED OUT.pack      photos, each beside its painting in a random look
 
-Both write packs; nothing is drawn twice.
+All write packs; nothing is drawn twice.
 """
 
 from dataclasses import replace
@@ -15,10 +16,11 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from export.alignment import apply, invert, similarity
+from export.alignment import SQUARE_256, apply, invert, similarity
 from training.data.caricaturist import CODE_SIZE, FaceSpace, flow
 from training.data.pack import Example, write
 from training.data.painter import STYLE_SIZE, STYLES, Look, paint
+from training.data.points import five
 from training.data.portraits import Portraits
 
 SIDE = 256
@@ -27,6 +29,8 @@ QUALITY = 97  # of the pictures: lines are fine
 RESHAPING = 0.8  # random reshaping of a face, in standard deviations of its space
 WARP_CELLS = 32
 LOOK_AT = 128  # the warp head looks at pictures of this side
+STRONGEST = 2.0  # up to which drawings are exaggerated
+UNSEEN = "oil"  # the look that who makes photos of drawings never learns from, so that one is left to judge by
 
 app = typer.Typer(help=__doc__)
 
@@ -46,10 +50,7 @@ def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, rando
     own, since most people smile for a portrait. Every other pair has a warp code.
     """
     face = landmarks.astype(float)
-    to_mean = similarity(face, space.mean)
-    noise = (RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations) @ space.components
-    noise += MOUTH * random.standard_normal(2) @ space.expression
-    reshaping = noise.reshape(68, 2) @ np.linalg.inv(to_mean[:, :2]).T
+    reshaping = random_reshaping(face, space, random)
     wobble = alignment_error(random)
     # The crop that the service's five points cut differs a little from the one that 68 landmarks cut.
     at = apply(invert(wobble), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
@@ -57,11 +58,40 @@ def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, rando
     moved = apply(wobble, face + reshaping)
     code = random.standard_normal(CODE_SIZE) * (random.random() < 0.5)
     displacement = space.displacement(moved, code=code)
-    field = flow(moved, displacement, cells=WARP_CELLS) - cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2)
+    return _shape(image, moved, displacement, flow(moved, displacement, cells=WARP_CELLS), code)
+
+
+def undrawn_shape_pair(
+    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
+) -> Example:
+    """A drawing [128, 128] of a reshaped face, exaggerated at random, with displacement and field of the way back.
+
+    Half of the drawings are aligned by their own five points, as one is that comes without its photo; the others stand
+    as they were drawn.
+    """
+    face = landmarks.astype(float)
+    reshaping = random_reshaping(face, space, random)
+    person = face + reshaping
+    move = space.displacement(person, random.uniform(0, STRONGEST))
+    at = resampled(flow(face, reshaping), resampled(flow(person, move), everywhere()))
+    drawing = paint(relit(sample(photo, at), random), person + move, Look.from_style(random_style(random, UNSEEN)))
+    frame = alignment_error(random)
+    if random.random() < 0.5:
+        frame = after(frame, similarity(five(person + move), SQUARE_256.points))
+    at = apply(invert(frame), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
+    drawn, wanted = apply(frame, person + move), apply(frame, person)
+    back = wanted - drawn
+    image, field = sample(cv2.blur(drawing, (2, 2)), at), flow(drawn, back, cells=WARP_CELLS)
+    return _shape(image, drawn, back, field, np.zeros(CODE_SIZE))
+
+
+def _shape(
+    image: np.ndarray, landmarks: np.ndarray, displacement: np.ndarray, field: np.ndarray, code: np.ndarray
+) -> Example:
     numbers = {
-        "landmarks": moved.astype(np.float32),
+        "landmarks": landmarks.astype(np.float32),
         "displacement": displacement.astype(np.float32),
-        "field": field.astype(np.float16),
+        "field": (field - cell_centres(WARP_CELLS).reshape(field.shape)).astype(np.float16),
         "code": code.astype(np.float32),
     }
     return Example(image, numbers=numbers)
@@ -69,13 +99,9 @@ def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, rando
 
 def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
     """A photo, relit and exaggerated at random, and beside it its painting in a random look [256, 512]."""
-    warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, 2))
+    warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, STRONGEST))
     warped = relit(warped, random)
-    if random.random() < 0.5:
-        style = np.array(random.choice(list(STYLES.values())).style()) + 0.15 * random.standard_normal(STYLE_SIZE)
-    else:
-        first, second = (np.array(random.choice(list(STYLES.values())).style()) for _ in range(2))
-        style = first + random.random() * (second - first) + 0.5 * random.standard_normal(STYLE_SIZE)
+    style = random_style(random)
     drawing = paint(warped, moved, Look.from_style(style))
     return Example(np.hstack([warped, drawing]), numbers={"style": style.astype(np.float32)})
 
@@ -85,8 +111,25 @@ def exaggerated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The photo and its landmarks as the procedural caricaturist exaggerates them."""
     displacement = space.displacement(face, strength)
-    everywhere = cell_centres(SIDE).reshape(SIDE, SIDE, 2)
-    return sample(photo, resampled(flow(face, displacement), everywhere)), face + displacement
+    return sample(photo, resampled(flow(face, displacement), everywhere())), face + displacement
+
+
+def random_reshaping(face: np.ndarray, space: FaceSpace, random: np.random.Generator) -> np.ndarray:
+    """Moves of the landmarks [68, 2] that make somebody else of a face."""
+    noise = (RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations) @ space.components
+    noise += MOUTH * random.standard_normal(2) @ space.expression
+    reshaping: np.ndarray = noise.reshape(68, 2) @ np.linalg.inv(similarity(face, space.mean)[:, :2]).T
+    return reshaping
+
+
+def random_style(random: np.random.Generator, unseen: str = "") -> np.ndarray:
+    """The style vector [10] of a look near a named one, or further from what lies between two; one name is left out."""
+    looks = [look for name, look in STYLES.items() if name != unseen]
+    if random.random() < 0.5:
+        return np.array(random.choice(looks).style()) + 0.15 * random.standard_normal(STYLE_SIZE)
+    first, second = (np.array(random.choice(looks).style()) for _ in range(2))
+    style: np.ndarray = first + random.random() * (second - first) + 0.5 * random.standard_normal(STYLE_SIZE)
+    return style
 
 
 def alignment_error(random: np.random.Generator) -> np.ndarray:
@@ -111,6 +154,16 @@ def relit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.clip(255 * light + 0.5, 0, 255).astype(np.uint8)
 
 
+def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """One similarity [2, 3] after another."""
+    return second @ np.vstack([first, [0, 0, 1]])
+
+
+def everywhere() -> np.ndarray:
+    """The coordinates [256, 256, 2] of the frame's pixels."""
+    return cell_centres(SIDE).reshape(SIDE, SIDE, 2)
+
+
 def cell_centres(cells: int) -> np.ndarray:
     """Pixel coordinates [cells * cells, 2] of the centres of a coarse grid's cells."""
     centres = (np.arange(cells) + 0.5) * SIDE / cells - 0.5
@@ -132,12 +185,12 @@ def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     )
 
 
-PAIRS = {"shapes": shape_pair, "drawings": drawing_pair}
+PAIRS = {"shapes": shape_pair, "undrawn-shapes": undrawn_shape_pair, "drawings": drawing_pair}
 
 
 @app.command()
 def main(
-    kind: Annotated[str, typer.Argument(help="shapes or drawings")],
+    kind: Annotated[str, typer.Argument(help=", ".join(PAIRS))],
     packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
     out: Annotated[Path, typer.Argument(help="the pack")],
     count: Annotated[int, typer.Option(help="pairs to draw")] = 10_000,
@@ -148,7 +201,7 @@ def main(
     portraits = Portraits.load(packed / "train.npz")
     space = FaceSpace.load(packed)
     # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
-    pool = np.array([kind == "shapes" or "congress256" in name for name in portraits.names]).nonzero()[0]
+    pool = np.array([kind.endswith("shapes") or "congress256" in name for name in portraits.names]).nonzero()[0]
     random = np.random.default_rng(seed)
     order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
     pairs = (

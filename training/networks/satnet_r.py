@@ -7,6 +7,7 @@ takes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -251,10 +252,10 @@ class Warp(nn.Module):
         self.register_buffer("grid", identity(side), persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
-    def displacement(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
+    def displacement(self, picture: Tensor, strength: Tensor, code: Tensor | None, parts: Tensor) -> Tensor:
         """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame.
 
-        `strength` [B], 0..3; `code` [B, 8]; `parts` [B, 4], how much of the strength each of PARTS gets.
+        `strength` [B], 0..3; `code` [B, 8], None as zeros; `parts` [B, 4], how much of the strength each of PARTS gets.
         """
         velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
@@ -325,6 +326,23 @@ class Translator(nn.Module):
         return pixels((1 - share) * warped + share * self.painter(warped, style))
 
 
+class Restorer(nn.Module):
+    """The whole graph of the other direction: a drawing, uint8 [B, S, S, 3] -> the photo, uint8 [B, S, S, 3].
+
+    strength [B], 0..2, how far the exaggeration is undone; parts [B, 4] as a `Translator` has them. What was done last
+    is undone first, but the warp sees the drawing itself; its style is read of it.
+    """
+
+    def __init__(self, warp: Warp, painter: Painter, exemplar: Exemplar) -> None:
+        super().__init__()
+        self.warp, self.painter, self.exemplar = warp, painter, exemplar
+
+    def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
+        drawing = picture(image)
+        back = self.warp.displacement(drawing, strength, None, parts)
+        return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
+
+
 class Exemplar(nn.Sequential):
     """Reads the look of a drawing: [B, 3, S, S] -> style [B, STYLE_SIZE].
 
@@ -352,18 +370,26 @@ class StyleReader(nn.Module):
         return self.exemplar(picture(image)).clamp(-STYLE_REACH, STYLE_REACH)
 
 
-def from_state(state: dict[str, Tensor]) -> Translator | StyleReader:
-    """The translator of the whole frame, or the reader, with the weights that `export.weights` reads out of its file.
+GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
+    Translator: ("warp", "painter"),
+    Restorer: ("warp", "painter", "exemplar"),
+    StyleReader: ("exemplar",),
+}
+"""What each graph is made of."""
 
-    In eval mode.
-    """
-    model: Translator | StyleReader
-    if "exemplar.1.weight" in state:
-        model = StyleReader(Exemplar(len(state["exemplar.1.weight"])))
-    else:
-        warp = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
+
+def from_state(state: dict[str, Tensor]) -> nn.Module:
+    """The graph of the whole frame with the weights that `export.weights` reads out of its file, in eval mode."""
+    parts: dict[str, nn.Module] = {}
+    if "warp.head.stem.0.0.weight" in state:
+        code = CODE_SIZE if "warp.head.film.weight" in state else 0
+        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"]), code))
         deformable = "painter.deep.2.convolution.head.weight" in state
-        model = Translator(warp, Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable))
+        parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
+    if "exemplar.1.weight" in state:
+        parts["exemplar"] = Exemplar(len(state["exemplar.1.weight"]))
+    kind = next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
+    model = kind(*parts.values())
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
     return model.eval()

@@ -11,10 +11,14 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
     likeness export runs/paint --to models/style/1 --set exports=exemplar
 
+With `direction=photo` the same two parts undo both steps in reverse: the painter makes a photo of a drawing, by the
+style that it reads of that, and the warp, which sees the drawing too, takes it back to the face's own shape.
+
 Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
 
     warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
     paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2                E: reads the style of a drawing
+            direction=photo: |P(y, E(y)) - x| instead
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
             it resembles
@@ -41,6 +45,7 @@ from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.painter import STYLE_SIZE, STYLES
 from training.data.paired import COLUMNS, Beside, Drawings, Shapes
+from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
 from training.data.streams import Rows, Shuffled
 from training.data.views import Views
@@ -65,11 +70,13 @@ from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
+    GRAPHS,
     LOOK_AT,
     PARTS,
     STYLE_REACH,
     Exemplar,
     Painter,
+    Restorer,
     StyleReader,
     Translator,
     Warp,
@@ -86,6 +93,23 @@ STRENGTHS = (0.2, 2.5)
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
 
+DEFAULT = next(iter(STYLES.values()))
+SHARES = Control("parts", (len(PARTS),), 0.0, 2.0, (1.0,) * len(PARTS), f"Share of the strength for {', '.join(PARTS)}")
+CONTROLS = (
+    Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
+    Control(STYLE, (STYLE_SIZE,), -STYLE_REACH, STYLE_REACH, DEFAULT.style(), "How it is drawn, each N(0, 1)"),
+    Control("code", (CODE_SIZE,), -4.0, 4.0, (0.0,) * CODE_SIZE, "Another exaggeration of the same face, each N(0, 1)"),
+    SHARES,
+    Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing"),
+)
+"""In the order of the network's inputs."""
+UNDONE = Control("strength", (), 0.0, 2.0, 1.0, "How far the exaggeration is undone: 0 keeps the drawing's shape")
+DESCRIPTIONS = {
+    "caricature": "Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
+    "photo": "Drawing to photo: undoes what was exaggerated about a face and makes a photo of it (SATNet-R)",
+}
+"""By direction."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -96,6 +120,8 @@ class Config(Plan):
     images: int = 132_000
     checkpoint: int = 12_000
     sheet: int = 12_000
+    direction: Literal["caricature", "photo"] = "caricature"
+    """What becomes of photos, or else of drawings."""
     part: Literal["warp", "paint"] = "warp"
     side: int = 256
     """Of pictures; 128 is for small machines."""
@@ -118,7 +144,7 @@ class Config(Plan):
     texture: float = 0.0
     """The weight of a discriminator's word; it sees `drawings`."""
     drawings: str = ""
-    """A pack of drawings of any photos, aligned to square-256."""
+    """A pack of drawings of any photos, aligned to square-256; or of photos, where these are made."""
     domain: str = DRAWING
     """Which of its pictures are looked at."""
     discriminator_width: Positive = 32
@@ -155,6 +181,8 @@ class Config(Plan):
             raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
         if self.texture and not (self.part == "paint" and self.drawings):
             raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
+        if self.identity and self.direction == "photo" and self.part == "warp":
+            raise RecipeError("direction=photo: a face encoder stands in the loss of part=paint alone")
         if self.temperature <= 0 or self.softness <= 0:
             raise RecipeError("temperature and softness: must be more than 0")
 
@@ -209,13 +237,15 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
+        One that reads styles itself makes photos.
         """
         states: dict[str, Tensors] = {"warp": {}, "painter": {}}
         for key, value in state.items():
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
         try:
-            settings = {
+            settings: dict[str, Any] = {
+                "direction": "photo" if "exemplar" in states else "caricature",
                 "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
                 "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
                 "deformable": "deep.2.convolution.head.weight" in states["painter"],
@@ -223,7 +253,7 @@ class Recipe(engine.Recipe):
         except KeyError as error:
             raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
         whole = cls(Config(**settings)).networks()
-        grown = {name: _grown(states[name], whole[name].state_dict()) for name in ("warp", "painter")}
+        grown = {name: _grown(state, whole[name].state_dict()) for name, state in states.items()}
         return {**settings, "learnt": tuple(grown)}, grown
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
@@ -236,7 +266,8 @@ class Recipe(engine.Recipe):
                 raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
         if len(pack) <= self.config.apart:
             raise DataError(f"{data}: apart={self.config.apart} leaves none of its {len(pack)} pairs to learn from")
-        learnt = tuple(dict.fromkeys([*parent.get("learnt", ()), part]))
+        known = parent.get("learnt", ()) if _direction(parent) == self.config.direction else ()
+        learnt = tuple(dict.fromkeys([*known, part]))
         fitted = super().fitted(data, parent)
         return type(self)(replace(fitted.config, learnt=learnt))
 
@@ -312,34 +343,40 @@ class Recipe(engine.Recipe):
         return terms | (self._identity(step, warp.moved(photo, field), photo) if knobs.identity else {})
 
     def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The drawing of a photo in its style, and the style of the drawing."""
+        """The drawing of a photo in its style, or the photo of a drawing, and the style of the drawing."""
         knobs, batch = self.config, step.batch
-        photo, wanted = picture(batch["photo"]), picture(batch["drawing"])
-        drawn = step.networks["painter"](photo, batch["style"]).float()
-        read = step.networks["exemplar"](wanted).float()
+        painted, wanted, read = self._painted(step.networks, batch)
         terms = {
-            "colour": knobs.colour * F.l1_loss(drawn, wanted),
-            "edges": knobs.edges * edges(drawn, wanted),
-            "lines": knobs.lines * fine_lines(drawn, wanted),
+            "colour": knobs.colour * F.l1_loss(painted, wanted),
+            "edges": knobs.edges * edges(painted, wanted),
+            "lines": knobs.lines * fine_lines(painted, wanted),
             "style": knobs.style * F.mse_loss(read, batch["style"]),
         }
         if knobs.identity:
-            terms |= self._identity(step, self._made(step), photo)
+            terms |= self._identity(step, self._made(step), picture(batch["photo"]))
         if knobs.texture:
             judged = self._judged(step, self._made(step)).values()
             deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
             terms["texture"] = knobs.texture * deceived
         return terms
 
+    def _painted(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """What the painter makes of the batch, what that should be, and the styles that are read of its drawings."""
+        photo, drawing = picture(batch["photo"]), picture(batch["drawing"])
+        read = networks["exemplar"](drawing)
+        if self.config.direction == "photo":
+            return networks["painter"](drawing, read).float(), photo, read.float()
+        return networks["painter"](photo, batch["style"]).float(), drawing, read.float()
+
     def discriminator_loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Drawings of others are drawings, those that were made are not."""
+        """Pictures of others are such pictures, those that were made are not."""
         real, made = (self._judged(step, each) for each in (picture(step.batch["other"]), self._made(step).detach()))
         note_signs(step, real["patch_real"], made["patch_real"])
         losses = [NON_SATURATING.discriminator(real[name], made[name]) for name in real]
         return {"adversarial": torch.stack(losses).mean()}
 
     def gradient_penalty(self, step: Step) -> Mapping[str, Tensor]:
-        """Flat where drawings are."""
+        """Flat where those of others are."""
 
         def judged(pictures: Tensor) -> Tensor:
             return torch.stack([each.mean((1, 2, 3)) for each in self._judged(step, pictures).values()]).mean(0)
@@ -354,9 +391,11 @@ class Recipe(engine.Recipe):
         return found
 
     def _made(self, step: Step) -> Tensor:
-        """The whole translation of the batch's photos, at any strength and code."""
+        """The whole translation of the batch's photos, at any strength and code; of drawings what is painted alone."""
 
         def make() -> Tensor:
+            if self.config.direction == "photo":
+                return self._painted(step.networks, step.batch)[0]
             photo, random = picture(step.batch["photo"]), step.random
             strength, code = STRENGTHS[1] * random.uniform(), random.normal(CODE_SIZE)
             with torch.no_grad():
@@ -393,17 +432,25 @@ class Recipe(engine.Recipe):
         return Beside(pairs, Shuffled(Views(drawings, knobs.side), knobs.seed + 1))
 
     def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Rows:
+        """Of the part; `varied`: to learn from, not to be measured by."""
         if self.config.part == "warp":
             return Shapes(pack, begin, end, varied=varied)
-        return Drawings(pack, self.config.side, begin, end)
+        unseen = UNSEEN if varied and self.config.direction == "photo" else ""
+        return Drawings(pack, self.config.side, begin, end, unseen=unseen)
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
-        """Photos; of the warp their own codes, none at two strengths, another one; else drawings, some in styles."""
+        """What is translated; of the warp its own code, none at two strengths, another; else drawings, some in styles.
+
+        Of photos that are made there are the drawing, the photo, and what is made at no strength.
+        """
         warp = networks["warp"]
         if self.config.part == "warp":
             photo, none = picture(examples["image"]), torch.zeros_like(examples["code"])
             looks = ((1, examples["code"]), (1, none), (2, none), (1, random.normal(CODE_SIZE)))
             rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
+        elif self.config.direction == "photo":
+            painted, wanted, _ = self._painted(networks, examples)
+            rows = [picture(examples["drawing"]), wanted, painted]
         else:
             photo = picture(examples["photo"])
             warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
@@ -438,11 +485,10 @@ class Recipe(engine.Recipe):
             landmarks, displacement = (batch[name].cpu() for name in ("landmarks", "displacement"))
             reached = explained(field, points(landmarks), points(landmarks + displacement))
             return {"explained": reached, "folded": folded(field)}
-        wanted = picture(batch["drawing"])
-        drawn, read = networks["painter"](picture(batch["photo"]), batch["style"]), networks["exemplar"](wanted)
+        painted, wanted, read = self._painted(networks, batch)
         return {
-            "colour": float(F.l1_loss(drawn, wanted)),
-            "edges": float(edges(drawn, wanted)),
+            "colour": float(F.l1_loss(painted, wanted)),
+            "edges": float(edges(painted, wanted)),
             "style": float(F.mse_loss(read, batch["style"])),
         }
 
@@ -452,24 +498,32 @@ class Recipe(engine.Recipe):
         """The translator of both parts, or what reads styles; RecipeError if a network of it was never trained."""
         if self.config.joined:
             self._join(networks)
-        reads = self.config.exports == "exemplar"
         learnt = {network for name in self.config.learnt for network in NETWORKS.get(name, (name,))}
-        for name in ("exemplar",) if reads else ("warp", "painter"):
+        kind = self._kind
+        for name in GRAPHS[kind]:
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
-        if reads:
-            return StyleReader(networks["exemplar"])
-        warp = Warp(networks["warp"].head, self.config.side).eval()
-        return Translator(warp, networks["painter"])
+        parts = networks | {"warp": Warp(networks["warp"].head, self.config.side).eval()}
+        return kind(*(parts[name] for name in GRAPHS[kind]))
+
+    @property
+    def _kind(self) -> type[nn.Module]:
+        """Of the graph that is exported."""
+        if self.config.exports == "exemplar":
+            return StyleReader
+        return Restorer if self.config.direction == "photo" else Translator
 
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
         other = Run(Path(self.config.joined))
-        part, state = other.facts()["settings"].get("part"), other.state(NAME)
+        settings, state = other.facts()["settings"], other.state(NAME)
+        part = settings.get("part")
         if state is None:
             raise RunError(f"{other.folder} has no checkpoint yet")
         if part == self.config.part:
             raise RecipeError(f"joined: {other.folder} is a run of the {part} too")
+        if _direction(settings) != self.config.direction:
+            raise RecipeError(f"joined: {other.folder} is a run of direction={_direction(settings)}")
         averages = checkpoint.unpacked("averages", state[0])
         checkpoint.restore({name: networks[name] for name in NETWORKS[part]}, averages, str(other.latest))
 
@@ -486,14 +540,15 @@ class Recipe(engine.Recipe):
                 description="Drawing to style: reads how it is drawn, as the translator's `style` takes it (SATNet-R)",
                 provenance=dict(provenance),
             )
+        photo = self.config.direction == "photo"
         return Contract(
             role="translator",
             template=_template(side),
-            controls=_controls(),
-            styles={name: look.style() for name, look in STYLES.items()},
+            controls=(UNDONE, SHARES) if photo else CONTROLS,
+            styles={} if photo else {name: look.style() for name, look in STYLES.items()},
             output="image",
             output_shape=(side, side, 3),
-            description="Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
+            description=DESCRIPTIONS[self.config.direction],
             provenance=dict(provenance),
         )
 
@@ -510,17 +565,9 @@ def _grown(found: Tensors, own: Tensors) -> Tensors:
     return states
 
 
-def _controls() -> tuple[Control, ...]:
-    """In the order of the network's inputs."""
-    nothing, all_alike = (0.0,) * CODE_SIZE, (1.0,) * len(PARTS)
-    style = next(iter(STYLES.values())).style()
-    return (
-        Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
-        Control(STYLE, (STYLE_SIZE,), -STYLE_REACH, STYLE_REACH, style, "How it is drawn, each N(0, 1)"),
-        Control("code", (CODE_SIZE,), -4.0, 4.0, nothing, "Another exaggeration of the same face, each N(0, 1)"),
-        Control("parts", (len(PARTS),), 0.0, 2.0, all_alike, f"Share of the strength for {', '.join(PARTS)}"),
-        Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing"),
-    )
+def _direction(settings: Mapping[str, Any]) -> str:
+    """Of a run; the oldest do not say theirs."""
+    return str(settings.get("direction", "caricature"))
 
 
 def _template(side: int) -> Template:

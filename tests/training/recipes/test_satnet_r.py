@@ -18,8 +18,9 @@ from export.weights import load_state
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
-from training.data.painter import STYLE_SIZE
-from training.data.paired import Shapes, mirrored
+from training.data.painter import STYLE_SIZE, STYLES
+from training.data.paired import Drawings, Shapes, mirrored
+from training.data.pairs import UNSEEN
 from training.engine import checkpoint
 from training.engine.errors import CheckpointError, RecipeError, RunError
 from training.engine.randomness import Random, Rows
@@ -27,7 +28,8 @@ from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
-from training.networks.satnet_r import CODE_SIZE, PARTS, Translator, from_state, part_masks
+from training.networks.pixels import picture
+from training.networks.satnet_r import CODE_SIZE, PARTS, Restorer, Translator, from_state, part_masks
 from training.networks.sphereface import SphereFace
 from training.recipes.satnet_r import Config, Recipe, relit
 
@@ -135,6 +137,17 @@ def paint_(drawings: Path, warp: Path, settings: dict[str, object], tmp_path_fac
     return trained(drawings, tmp_path_factory.mktemp("paint") / "run", warp, **settings)
 
 
+class Sees(nn.Module):
+    """Answers with what it is there for, pictures as a network sees them."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
+        self._answer = picture(answer) if answer.dtype == torch.uint8 else answer
+
+    def forward(self, *_: torch.Tensor) -> torch.Tensor:
+        return self._answer
+
+
 def toy(**settings: object) -> Recipe:
     """The recipe on toy size."""
     found = configured(Recipe, {**TOY, **SMALL, **settings})
@@ -172,6 +185,23 @@ def test_a_part_learns_and_leaves_the_other_one(
         [("warp",)] if part == "warp" else [("painter", "exemplar"), ("discriminator",), ("discriminator",)]
     )
     every_phase_learns(recipe, data)
+
+
+@pytest.mark.parametrize("part", ["warp", "paint"])
+def test_the_other_direction_learns_from_the_same_pairs(
+    part: str, shapes: Path, drawings: Path, settings: dict[str, object]
+) -> None:
+    """By each phase too, in the painter's case with everything in its loss."""
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    every_phase_learns(toy(direction="photo", **more), data)
+
+
+def test_a_photo_is_wanted_of_its_drawing(drawings: Path) -> None:
+    """Nothing is lost where the painter's picture is the photo; the style is the one that is read of the drawing."""
+    recipe = toy(direction="photo", part="paint", apart=1)
+    batch = first_batch(recipe, drawings)
+    step = stepped({**recipe.networks(), "painter": Sees(batch["photo"]), "exemplar": Sees(batch["style"])}, batch)
+    assert all(not term for term in recipe.paint_loss(step).values())
 
 
 def test_a_warp_that_is_begun_from_stays(warp: Path, paint: Path) -> None:
@@ -228,6 +258,18 @@ def test_a_mirrored_shape_is_the_shape_of_the_mirrored_face(shapes: Path) -> Non
     assert all(np.allclose(again[name], row[name], atol=1e-4) for name in row)
 
 
+def test_an_unseen_look_is_left_out(tmp_path: Path) -> None:
+    """Drawings in a style that is nearest to it, in training alone."""
+    styles = [np.array(look.style(), np.float32) + 0.1 for look in STYLES.values()]
+    image = np.zeros((256, 512, 3), np.uint8)
+    write(tmp_path / "looks.pack", [Example(image, {}, {"style": style}) for style in styles])
+    pack, random = Pack(tmp_path / "looks.pack"), np.random.default_rng(0)
+    found = Drawings(pack, 128, 1, len(styles), unseen=UNSEEN)
+    others = [style for name, style in zip(STYLES, styles, strict=True) if name != UNSEEN][1:]
+    assert np.allclose([found.row(place, random)["style"] for place in range(len(found))], others)
+    assert len(Drawings(pack, 128, 1, len(styles))) == len(others) + 1
+
+
 def test_light_is_of_each_picture_alone() -> None:
     """The same numbers give the same light, other pictures of the batch have no part in it, and colours stay near."""
     faces = torch.rand(4, 3, 16, 16) * 2 - 1
@@ -244,6 +286,7 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"side": 64}, RecipeError, "side: must be 128 or 256, not 64"),
         ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
         ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
+        ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
         ({"joined": "nowhere"}, RunError, "nowhere is no run"),
     ],
@@ -413,6 +456,46 @@ def test_half_of_a_translator_is_not_exported(warp: Path, tmp_path: Path) -> Non
         publish_run(warp, tmp_path / "drawn" / "1")
     with pytest.raises(RecipeError, match="is a run of the warp too"):
         publish_run(warp, tmp_path / "drawn" / "1", settings={"joined": str(warp)})
+
+
+@pytest.fixture(name="restorer", scope="module")
+def restorer_(shapes: Path, drawings: Path, warp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported one, of runs that began with networks of the other direction."""
+    folder = tmp_path_factory.mktemp("photo")
+    moves = trained(shapes, folder / "warp", warp, direction="photo")
+    paints = trained(drawings, folder / "paint", warp, direction="photo", part="paint")
+    with pytest.raises(RecipeError, match="the warp was never trained"):
+        publish_run(paints, folder / "photo" / "1")
+    with pytest.raises(RecipeError, match="is a run of direction=caricature"):
+        publish_run(paints, folder / "photo" / "1", settings={"joined": str(warp)})
+    publish_run(moves, folder / "photo" / "1", settings={"joined": str(paints)})
+    return folder / "photo" / "1" / GRAPH
+
+
+def test_a_restorer_asks_for_no_style(restorer: Path, photo: NDArray[np.uint8]) -> None:
+    """How far it undoes and of which parts is all; both act, and what it is stands in its contract."""
+    restore = Translated(restorer.read_bytes())
+    assert [control.name for control in restore.contract.controls] == ["strength", "parts"]
+    assert not restore.contract.styles and restore.contract.description.startswith("Drawing to photo")
+    made = restore(photo)
+    assert np.array_equal(restore(photo, strength=1.0, parts=[1.0] * len(PARTS)), made)
+    assert (restore(photo, strength=0.0) != made).any() and (restore(photo, parts=[0.0] * len(PARTS)) != made).any()
+
+
+def test_a_published_restorer_is_gone_on_with(restorer: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    """Imported it is of its direction and makes the same photo."""
+    import_run("satnet_r", [restorer], tmp_path / "run")
+    run, restore = Run(tmp_path / "run"), Translated(restorer.read_bytes())
+    assert run.facts()["settings"]["direction"] == "photo"
+    own = checkpoint.unpacked("averages", run.state("satnet_r")[0])
+    networks = configured(Recipe, {**run.facts()["settings"], "side": 128}).networks()
+    for name in ("warp", "painter", "exemplar"):
+        networks[name].load_state_dict(own[name])
+    with torch.no_grad():
+        request = {name: torch.from_numpy(value)[None] for name, value in restore.contract.values({}).items()}
+        network = Restorer(networks["warp"].eval(), networks["painter"], networks["exemplar"])
+        made = network(torch.from_numpy(photo)[None], **request)
+    assert np.abs(made[0].numpy().astype(int) - restore(photo)).max() <= 1
 
 
 def test_half_a_frame_has_the_same_points() -> None:
