@@ -252,10 +252,10 @@ class Warp(nn.Module):
         self.register_buffer("grid", identity(side), persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
-    def displacement(self, picture: Tensor, strength: Tensor, code: Tensor | None, parts: Tensor) -> Tensor:
+    def displacement(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
         """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame.
 
-        `strength` [B], 0..3; `code` [B, 8], None as zeros; `parts` [B, 4], how much of the strength each of PARTS gets.
+        `strength` [B], 0..3; `code` [B, 8]; `parts` [B, 4], how much of the strength each of PARTS gets.
         """
         velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
@@ -339,7 +339,7 @@ class Restorer(nn.Module):
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
         drawing = picture(image)
-        back = self.warp.displacement(drawing, strength, None, parts)
+        back = self.warp.displacement(drawing, strength, drawing.new_zeros(len(drawing), CODE_SIZE), parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
 
 
@@ -382,8 +382,7 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
     """The graph of the whole frame with the weights that `export.weights` reads out of its file, in eval mode."""
     parts: dict[str, nn.Module] = {}
     if "warp.head.stem.0.0.weight" in state:
-        code = CODE_SIZE if "warp.head.film.weight" in state else 0
-        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"]), code))
+        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
         deformable = "painter.deep.2.convolution.head.weight" in state
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
     if "exemplar.1.weight" in state:
