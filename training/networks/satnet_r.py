@@ -339,7 +339,7 @@ class Restorer(nn.Module):
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
         drawing = picture(image)
-        back = self.warp.displacement(drawing, strength, drawing.new_zeros(len(drawing), CODE_SIZE), parts)
+        back = self.warp.displacement(drawing, strength, drawing.new_zeros(drawing.shape[0], CODE_SIZE), parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
 
 
