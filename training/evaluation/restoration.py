@@ -36,15 +36,18 @@ class People:
         rows = defaultdict[str, list[Photo]](list)
         for photo in photos:
             rows[photo.person].append(photo)
-        chosen = [some[: DRAWN + 1] for some in rows.values() if len(some) > 1]
-        if not chosen:
-            raise DataError("there is nobody with two photos")
         crops = [
-            [cut(each.image, similarity(each.points, template.points), template) for each in see(some)]
-            for some in chosen
+            [cut(each.image, similarity(each.points, template.points), template) for each in see(some[: DRAWN + 1])]
+            for some in rows.values()
         ]
-        persons = [person for person, some in enumerate(crops) for _ in some[1:]]
-        return cls([each for some in crops for each in some[1:]], np.array(persons), [some[0] for some in crops])
+        known, drawn = [], list[tuple[int, Image]]()
+        for first, *others in (some for some in crops if len(some) > 1):
+            drawn += [(len(known), each) for each in others]
+            known.append(first)
+        if not known:
+            raise DataError("there is nobody with two photos")
+        persons, chosen = zip(*drawn, strict=True)
+        return cls(chosen, np.array(persons), known)
 
 
 class Eyes:

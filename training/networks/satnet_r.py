@@ -339,7 +339,8 @@ class Restorer(nn.Module):
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
         drawing = picture(image)
-        back = self.warp.displacement(drawing, strength, drawing.new_zeros(drawing.shape[0], CODE_SIZE), parts)
+        no_code = torch.zeros_like(strength)[:, None].expand(-1, CODE_SIZE)
+        back = self.warp.displacement(drawing, strength, no_code, parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
 
 

@@ -253,7 +253,7 @@ class Recipe(engine.Recipe):
         except KeyError as error:
             raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
         whole = cls(Config(**settings)).networks()
-        grown = {name: _grown(state, whole[name].state_dict()) for name, state in states.items()}
+        grown = {name: _grown(states[name], each.state_dict()) for name, each in whole.items() if name in states}
         return {**settings, "learnt": tuple(grown)}, grown
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
