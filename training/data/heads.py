@@ -28,6 +28,8 @@ REACH = 4  # places by which a border may change from ray to ray
 STIFFNESS = 0.35, 0.25  # what that costs per squared place, inner and outer
 EDGE = 2.5  # what an edge saves a border
 
+THIN = 7.0  # pixels of hair that count as none
+
 SKIN, HAIR, OUTSIDE = range(3)
 # Where borders usually are: degrees from upwards, pixels of inner and outer.
 USUAL = np.array(
@@ -60,6 +62,11 @@ class Head:
     """Where skin ends on each ray, pixels [R]."""
     outer: Array
     """Where the head ends, at least `inner`; there is hair between the two."""
+
+    @property
+    def directions(self) -> Array:
+        """Of the rays, unit vectors [R, 2]."""
+        return np.stack([np.sin(self.angles), -np.cos(self.angles)], -1)
 
 
 def head(photo: Image, landmarks: Array) -> Head:
