@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from export.alignment import Image
 from training.data.caricaturist import spline
-from training.data.heads import THIN, Array, Head, head
+from training.data.heads import THIN, Array, Head, calm, head
 from training.data.traits import Colour, Traits, traits
 
 SIDE = 256
@@ -26,9 +26,10 @@ FINE = 4  # times the side on which is drawn
 INK = (27, 21, 21)
 WHITE = (255, 255, 255)
 PUPIL = (12, 10, 10)
-FRAME = (58, 54, 58)  # of glasses
+FRAME = (46, 42, 46)  # of glasses
 LINE, HAIR_LINE = 2.8, 2.0  # how broad outlines are, pixels
 MIDDLE = (128.0, 128.0)
+LONG = 13.0  # pixels of hair beside the ears and below, from which on it hangs down
 
 # From the outer corner (1, 0) to the inner one and back, in half widths and heights of an eye.
 UPPER_LID = np.array([(1, -0.1), (0.72, -0.72), (0.15, -1), (-0.5, -0.8), (-0.95, 0.1)])
@@ -52,7 +53,7 @@ HALF = np.array(
         ((128, 226), (128, 218)),
         ((75.5, 111), (71, 100)),  # brow
         ((94, 100.5), (91, 91)),
-        ((116.5, 106), (112, 97)),
+        ((116.5, 106), (112, 95)),
         ((99, 119), (94, 118)),  # eye
         ((115, 157.5), (115, 156)),  # nose
         ((128, 162), (128, 160)),
@@ -190,23 +191,17 @@ class Outline:
         return [slice(first, last) for first, last in pairs if last - first >= least]
 
 
-def calm(values: Array, sigma: float) -> Array:
-    """Values [R] blurred along the rays."""
-    reach = int(3 * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return np.convolve(np.pad(values, reach, "edge"), kernel / kernel.sum(), "valid")
-
-
 def even(radius: Array) -> Array:
     """No side of the head reaches much further than the other."""
-    return np.minimum(radius, 1.12 * radius[::-1] + 5)
+    return np.minimum(radius, 1.08 * radius[::-1] + 5)
 
 
 def hang_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
     """What hangs behind the face and the ears."""
     for side in (-1, 1):
-        for run in outline.runs(side * outline.turns > 60):
-            if np.abs(outline.turns[run]).max() < 105:
+        for run in outline.runs(side * outline.turns > 70):
+            turns = np.abs(outline.turns[run])
+            if not (turns.min() < 80 and turns.max() > 104 and np.median(outline.thick[run][turns > 88]) > LONG):
                 continue
             edge = curve(outline.outer[run])
             sheet.fill(np.concatenate([edge, [MIDDLE]]), person.hair)
@@ -256,9 +251,8 @@ def draw_brows(sheet: Sheet, face: Array, person: Traits) -> None:
 
 def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
     """White, iris and pupil under a dark upper lid."""
-    for side, eye in ((-1, face[36:42]), (1, face[47:41:-1][[2, 1, 0, 5, 4, 3]])):
-        # From the outer corner over the upper lid to the inner corner and back.
-        eye = face[36:42] if side < 0 else face[[45, 44, 43, 42, 47, 46]]
+    # From the outer corner over the upper lid to the inner corner and back.
+    for side, eye in ((-1, face[36:42]), (1, face[[45, 44, 43, 42, 47, 46]])):
         middle, axis = eye.mean(0), eye[3] - eye[0]
         opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
         across = 14 * (np.linalg.norm(axis) / 26) ** 0.7
@@ -300,8 +294,8 @@ def draw_mouth(sheet: Sheet, face: Array) -> None:
     gap = max(0.0, face[66, 1] - face[62, 1] - 1)
     at = np.linspace(0, 1, 25)[:, None]
     bow = 4 * at * (1 - at) * (0, 1)
-    top = left + at * (right - left) + bow * np.clip(0.3 * rise + 0.5, -1.5, 3)
-    bottom = top + (bow**0.8) * (1.35 * gap)
+    top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
+    bottom = top + bow * (1.4 * gap)
     sheet.fill(np.concatenate([top, bottom[::-1]]), WHITE)
     sheet.stroke(bottom, INK, 2.4)
     sheet.stroke(top, INK, 2.6)

@@ -24,10 +24,11 @@ BINS = 24  # of each axis of a histogram of colours
 FLOOR = 0.03  # share of any colour in any class: a surprise is no proof
 ROUNDS = 4  # of expectation and maximisation
 JAW = 105.0  # degrees from which on the face ends with the jaw
-REACH = 4  # places by which a border may change from ray to ray
+REACH = 3  # places by which a border may change from ray to ray
 STIFFNESS = 0.35, 0.25  # what that costs per squared place, inner and outer
 EDGE = 2.5  # what an edge saves a border
 
+BARE = 9.0  # how near hair must be to skin, CIE Lab with half the lightness, to be none
 THIN = 7.0  # pixels of hair that count as none
 
 SKIN, HAIR, OUTSIDE = range(3)
@@ -96,9 +97,21 @@ def head(photo: Image, landmarks: Array) -> Head:
         belief /= belief.sum(-1, keepdims=True)
     scores = np.log(likely) * seen[..., None] + 0.5 * np.log(prior)
     scores[inside] = np.log([0.98, 0.01, 0.01])
-    edges = outward_edges(colours)
-    inner, outer = borders(scores, edges, jaw, angles)
-    return Head(centre, angles, STEP * inner, STEP * outer)
+    inner, outer = borders(scores, outward_edges(colours), jaw, angles)
+    bare = baldness(colours, inner, outer, np.median(colours[plain], 0))
+    return Head(centre, angles, STEP * (inner + bare * (outer - inner)), STEP * outer)
+
+
+def baldness(colours: Array, inner: NDArray[np.int64], outer: NDArray[np.int64], skin: Array) -> Array:
+    """How far what was taken for hair is a bald head, 0..1 [R]: it has the colour of skin [3], be it in the shade."""
+    bare = np.zeros(len(colours))
+    for ray, (first, last) in enumerate(zip(inner, outer, strict=True)):
+        if last > first:
+            tone = np.median(colours[ray, first + (last - first) // 3 : last], 0)
+            bare[ray] = np.linalg.norm((tone - skin) * (0.5, 1, 1)) < BARE
+    # Alike on both sides, and with soft ends.
+    both = calm((bare + bare[::-1]) / 2, 3.0)
+    return np.clip(2.5 * both - 0.75, 0, 1)
 
 
 def jaw_radius(landmarks: Array, centre: Array, directions: Array) -> Array:
@@ -118,7 +131,9 @@ def usual(angles: Array, jaw: Array) -> Array:
     radius = STEP * np.arange(PLACES)
     skin = 1 / (1 + np.exp((radius - inner) / 6))
     outside = 1 / (1 + np.exp((outer - radius) / 8))
-    hair = np.clip(1 - skin - outside, 0, 1) + 0.25 / (1 + np.exp((radius - outer - 25) / 8)) * (1 - skin)
+    # Long hair hangs down beside the jaw.
+    far = outer + np.interp(turns, (90, 150), (25, 70))[:, None]
+    hair = np.clip(1 - skin - outside, 0, 1) + 0.25 / (1 + np.exp((radius - far) / 8)) * (1 - skin)
     found = np.stack([skin, hair, outside], -1) + 0.01
     return found / found.sum(-1, keepdims=True)
 
@@ -149,12 +164,17 @@ def likelihood(colours: Array, weights: Array) -> Array:
 
 
 def smooth(values: Array, axis: int) -> Array:
-    """Blurred by 1, 2, 1 along an axis, twice."""
-    for _ in range(2):
-        padded = np.moveaxis(np.pad(np.moveaxis(values, axis, 0), [(1, 1), (0, 0), (0, 0)]), 0, axis)
-        low, mid, high = (np.take(padded, np.arange(k, k + values.shape[axis]), axis) for k in range(3))
-        values = (low + 2 * mid + high) / 4
-    return values
+    """Blurred by 1, 4, 6, 4, 1 along an axis."""
+    padded = np.pad(values, [(2, 2) if each == axis else (0, 0) for each in range(values.ndim)])
+    parts = np.lib.stride_tricks.sliding_window_view(padded, 5, axis)
+    return np.asarray(parts @ (np.array([1, 4, 6, 4, 1]) / 16))
+
+
+def calm(values: Array, sigma: float) -> Array:
+    """Values [R] blurred along the rays."""
+    reach = int(3 * sigma)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.convolve(np.pad(values, reach, "edge"), kernel / kernel.sum(), "valid")
 
 
 def outward_edges(colours: Array) -> Array:

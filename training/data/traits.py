@@ -25,6 +25,9 @@ BEARD = np.array([0.087, 0.049, 0.017, 0.039, 0.41, 0.054, 0.324, 2.972, -0.303,
 """Of how dark, how grey and how rough lip, chin and jaw are beside the cheeks; and 1."""
 MOUSTACHE = np.array([0.221, -0.084, 0, 0.282, -0.027, 0, 1.216, -1.211, 0, -8.1])
 
+USUAL_SKIN = np.array([20.0, 20.0])
+"""What a* and b* cheeks have in portraits."""
+
 SKINS = np.array(
     [
         (251, 219, 208),
@@ -88,13 +91,15 @@ class Traits:
 
 def traits(photo: Image, face: Array, head: Head) -> Traits:
     """Of a photo uint8 [256, 256, 3] RGB with 68 landmarks and the borders of its hair."""
-    cheek = np.median(inside(photo, cheeks(face)), 0)
-    skin = skin_colour(lab(cheek[None])[0], brightest(photo))
+    cheek = lab(np.median(inside(photo, cheeks(face)), 0)[None])[0]
+    skin = skin_colour(cheek, brightest(photo))
+    # Half of what tells skin from the usual is the colour of the light.
+    light = np.array([0, *(0.5 * (cheek[1:] - USUAL_SKIN))])
     grown = hair_pixels(photo, head)
-    dark = darkest(np.concatenate([along(photo, face[17:22]), along(photo, face[22:27])]))
-    contrast = lab(cheek[None])[0, 0] - lab(dark[None])[0, 0]
-    hair = blend(np.median(grown, 0), HAIRS) if len(grown) > 60 else blend(dark, HAIRS)
-    brow = darkened(hair, lab(skin[None])[0, 0] - 1.6 * contrast)
+    brows = darkest(np.concatenate([along(photo, face[17:22]), along(photo, face[22:27])]))
+    dark = lab(brows[None])[0]
+    hair = blend((lab(np.median(grown, 0)[None])[0] if len(grown) > 60 else dark) - light, HAIRS)
+    brow = darkened(hair, lab(skin[None])[0, 0] - 1.6 * (cheek[0] - dark[0]))
     eyes = np.concatenate([inside(photo, [iris_disc(face[a : a + 6])]) for a in (36, 42)])
     measured = np.append(beside_cheeks(photo, face), 1)
     beard = bool(measured @ BEARD > 0)
@@ -102,7 +107,7 @@ def traits(photo: Image, face: Array, head: Head) -> Traits:
         skin=tuple(skin),
         hair=tuple(hair),
         brow=tuple(brow),
-        iris=tuple(blend(np.median(eyes, 0), IRISES, 9.0)),
+        iris=tuple(blend(lab(np.median(eyes, 0)[None])[0] - light, IRISES, 9.0)),
         glasses=bool(np.append(rims(photo, face), 1) @ GLASSES > 0),
         moustache=bool(measured @ MOUSTACHE > 0) and not beard,
         beard=beard,
@@ -116,7 +121,7 @@ def skin_colour(cheek: Array, white: float) -> Array:
     """
     lightness = cheek[0] * 96 / white + 6
     keys = lab(SKINS)
-    wanted = np.array([lightness, 15 + 0.4 * (cheek[1] - 20), 24 + 0.5 * (cheek[2] - 20)])
+    wanted = [lightness, 15, 24] + np.array([0, 0.4, 0.5]) * (cheek - [0, *USUAL_SKIN])
     near = ((keys - wanted) / (5, 12, 12)) ** 2
     return mixed(near.sum(1), SKINS)
 
@@ -127,9 +132,9 @@ def brightest(photo: Image) -> float:
     return float(np.percentile(lab(part.reshape(-1, 3)[::3].astype(float))[:, 0], 97))
 
 
-def blend(colour: Array, table: Array, width: float = 6.0) -> Array:
-    """For a colour [3] the second colours of a table [N, 2, 3], by how near, in CIE Lab, the first ones are."""
-    near = ((lab(table[:, 0]) - lab(colour[None])) / width) ** 2
+def blend(colour: Array, table: Array, width: float = 4.5) -> Array:
+    """For a colour [3], CIE Lab, the second colours of a table [N, 2, 3], by how near the first ones are to it."""
+    near = ((lab(table[:, 0]) - colour) / width) ** 2
     return mixed(near.sum(1), table[:, 1])
 
 
