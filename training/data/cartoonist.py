@@ -27,7 +27,7 @@ INK = (27, 21, 21)
 WHITE = (255, 255, 255)
 PUPIL = (12, 10, 10)
 FRAME = (46, 42, 46)  # of glasses
-LINE, HAIR_LINE = 2.8, 2.0  # how broad outlines are, pixels
+LINE, HAIR_LINE = 2.6, 1.9  # how broad outlines are, pixels
 MIDDLE = (128.0, 128.0)
 LONG = 13.0  # pixels of hair beside the ears and below, from which on it hangs down
 
@@ -51,16 +51,18 @@ HALF = np.array(
         ((96, 214), (102, 206)),
         ((111.5, 223.5), (115, 215)),
         ((128, 226), (128, 218)),
-        ((75.5, 111), (71, 100)),  # brow
-        ((94, 100.5), (91, 91)),
-        ((116.5, 106), (112, 95)),
+        ((75.5, 111), (70, 97)),  # brow
+        ((94, 100.5), (90, 87)),
+        ((116.5, 106), (112, 91)),
         ((99, 119), (94, 118)),  # eye
         ((115, 157.5), (115, 156)),  # nose
         ((128, 162), (128, 160)),
         ((99.5, 176), (105, 175)),  # mouth
         ((128, 177.5), (128, 176)),
         ((128, 192), (128, 192)),
-        ((128, 33), (128, 17)),  # crown
+        ((128, 66), (128, 62)),  # hairline
+        ((86, 76), (81, 70)),
+        ((128, 33), (128, 18)),  # crown
         ((61, 63), (55, 52)),
         ((46, 108), (44, 101)),
         ((28, 130), (23, 127)),
@@ -197,12 +199,12 @@ def even(radius: Array) -> Array:
 
 
 def hang_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
-    """What hangs behind the face and the ears."""
+    """What hangs behind the face and the ears, if it does on both sides: on one it would be background."""
+    beside = (np.abs(outline.turns) > 84) & (np.abs(outline.turns) < 115)
+    if min(np.median(outline.thick[beside & (side * outline.turns > 0)]) for side in (-1, 1)) < LONG:
+        return
     for side in (-1, 1):
         for run in outline.runs(side * outline.turns > 70):
-            turns = np.abs(outline.turns[run])
-            if not (turns.min() < 80 and turns.max() > 104 and np.median(outline.thick[run][turns > 88]) > LONG):
-                continue
             edge = curve(outline.outer[run])
             sheet.fill(np.concatenate([edge, [MIDDLE]]), person.hair)
             sheet.stroke(edge, dark(person.hair), HAIR_LINE)
@@ -245,7 +247,7 @@ def draw_brows(sheet: Sheet, face: Array, person: Traits) -> None:
     for points in (face[17:22], face[26:21:-1]):
         line = curve(points)
         at = np.linspace(0, 1, len(line))[:, None]
-        half = (0, 1) * (0.8 + 2.4 * np.sin(np.pi * (0.12 + 0.72 * at)))
+        half = (0, 1) * (0.9 + 3.0 * np.sin(np.pi * (0.12 + 0.72 * at)))
         sheet.fill(np.concatenate([line - half, (line + half)[::-1]]), person.brow)
 
 
@@ -255,8 +257,8 @@ def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
     for side, eye in ((-1, face[36:42]), (1, face[[45, 44, 43, 42, 47, 46]])):
         middle, axis = eye.mean(0), eye[3] - eye[0]
         opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-        across = 14 * (np.linalg.norm(axis) / 26) ** 0.7
-        down = 11.5 * (opened / 6.5) ** 0.5
+        across = 16.5 * (np.linalg.norm(axis) / 26) ** 0.7
+        down = 14 * (opened / 6.5) ** 0.5
         turn = np.degrees(np.arctan2(axis[1], -side * axis[0])) * -side
 
         def placed(shape: Array) -> Array:
@@ -269,11 +271,11 @@ def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
         sheet.within(
             white,
             (white, WHITE),
-            (ellipse(iris, 0.64 * across, 0.84 * down), person.iris),
-            (ellipse(iris, 0.33 * across, 0.52 * down), PUPIL),
+            (ellipse(iris, 0.68 * across, 0.86 * down), person.iris),
+            (ellipse(iris, 0.36 * across, 0.54 * down), PUPIL),
         )
         sheet.stroke(upper, INK, 2.6)
-        sheet.stroke(placed(LASH), INK, 2.2)
+        sheet.stroke(placed(LASH), INK, 1.8)
 
 
 def draw_nose(sheet: Sheet, face: Array) -> None:
@@ -289,18 +291,16 @@ def draw_mouth(sheet: Sheet, face: Array) -> None:
     """Teeth between two lines, or one line: parted as far and curved as much as the person's lips."""
     corners = face[[60, 64]]
     middle = corners.mean(0)
-    left, right = middle + 0.88 * (corners - middle)
+    left, right = middle + 0.98 * (corners - middle)
     rise = (face[62, 1] + face[66, 1]) / 2 - middle[1]
     gap = max(0.0, face[66, 1] - face[62, 1] - 1)
     at = np.linspace(0, 1, 25)[:, None]
     bow = 4 * at * (1 - at) * (0, 1)
     top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
-    bottom = top + bow * (1.4 * gap)
+    bottom = top + bow * (1.55 * gap)
     sheet.fill(np.concatenate([top, bottom[::-1]]), WHITE)
     sheet.stroke(bottom, INK, 2.4)
     sheet.stroke(top, INK, 2.6)
-    tick = bottom[9:16] + (0, 6)
-    sheet.stroke(tick, INK, 1.6)
 
 
 def draw_beard(sheet: Sheet, face: Array, person: Traits) -> None:

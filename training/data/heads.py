@@ -28,7 +28,9 @@ REACH = 3  # places by which a border may change from ray to ray
 STIFFNESS = 0.35, 0.25  # what that costs per squared place, inner and outer
 EDGE = 2.5  # what an edge saves a border
 
-BARE = 9.0  # how near hair must be to skin, CIE Lab with half the lightness, to be none
+SHADE = 0.35, 1, 1  # how far lightness, a* and b* tell hair from skin
+BARE = 12.0  # how near hair must be to skin to be none, so weighed
+FRINGE = 7.0  # how much nearer than at the sides
 THIN = 7.0  # pixels of hair that count as none
 
 SKIN, HAIR, OUTSIDE = range(3)
@@ -103,15 +105,20 @@ def head(photo: Image, landmarks: Array) -> Head:
 
 
 def baldness(colours: Array, inner: NDArray[np.int64], outer: NDArray[np.int64], skin: Array) -> Array:
-    """How far what was taken for hair is a bald head, 0..1 [R]: it has the colour of skin [3], be it in the shade."""
-    bare = np.zeros(len(colours))
+    """How far what was taken for hair is a bald head, 0..1 [R].
+
+    It is where the top has the colour of skin [3], be it in the shade, and the sides have it less: fair hair is alike
+    everywhere.
+    """
+    apart = np.full(len(colours), np.nan)
     for ray, (first, last) in enumerate(zip(inner, outer, strict=True)):
-        if last > first:
+        if last > first + 2:
             tone = np.median(colours[ray, first + (last - first) // 3 : last], 0)
-            bare[ray] = np.linalg.norm((tone - skin) * (0.5, 1, 1)) < BARE
-    # Alike on both sides, and with soft ends.
-    both = calm((bare + bare[::-1]) / 2, 3.0)
-    return np.clip(2.5 * both - 0.75, 0, 1)
+            apart[ray] = np.linalg.norm((tone - skin) * SHADE)
+    turns = np.abs(np.linspace(-TURN, TURN, len(colours)))
+    top, sides = (np.append(apart[part][~np.isnan(apart[part])], 0) for part in (turns < 40, (turns > 45) & (turns < 75)))
+    bald = np.median(top) < BARE and np.median(sides) > np.median(top) + FRINGE
+    return np.asarray(bald / (1 + np.exp((turns - 48) / 4)))
 
 
 def jaw_radius(landmarks: Array, centre: Array, directions: Array) -> Array:
