@@ -257,8 +257,8 @@ def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
     for side, eye in ((-1, face[36:42]), (1, face[[45, 44, 43, 42, 47, 46]])):
         middle, axis = eye.mean(0), eye[3] - eye[0]
         opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-        across = 16.5 * (np.linalg.norm(axis) / 26) ** 0.7
-        down = 14 * (opened / 6.5) ** 0.5
+        across = 17.5 * (np.linalg.norm(axis) / 26) ** 0.5
+        down = 13.5 * (opened / 6.5) ** 0.5
         turn = np.degrees(np.arctan2(axis[1], -side * axis[0])) * -side
 
         def placed(shape: Array) -> Array:
@@ -271,8 +271,8 @@ def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
         sheet.within(
             white,
             (white, WHITE),
-            (ellipse(iris, 0.68 * across, 0.86 * down), person.iris),
-            (ellipse(iris, 0.36 * across, 0.54 * down), PUPIL),
+            (ellipse(iris, 0.66 * across, 0.84 * down), person.iris),
+            (ellipse(iris, 0.35 * across, 0.5 * down), PUPIL),
         )
         sheet.stroke(upper, INK, 2.6)
         sheet.stroke(placed(LASH), INK, 1.8)
@@ -282,8 +282,8 @@ def draw_nose(sheet: Sheet, face: Array) -> None:
     """The line below it, with both nostrils."""
     base = face[31:36]
     middle = base.mean(0)
-    line = middle + (base - middle) * (0.95, 1)
-    ends = line[[0, 4]] + [(-1, -5), (1, -5)]
+    line = middle + (base - middle) * (0.8, 1)
+    ends = line[[0, 4]] + [(-2.5, -4), (2.5, -4)]
     sheet.stroke(curve(np.stack([ends[0], line[0] + (0, 1), line[2] + (0, 1), line[4] + (0, 1), ends[1]])), INK, LINE)
 
 
@@ -299,7 +299,7 @@ def draw_mouth(sheet: Sheet, face: Array) -> None:
     top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
     bottom = top + bow * (1.55 * gap)
     sheet.fill(np.concatenate([top, bottom[::-1]]), WHITE)
-    sheet.stroke(bottom, INK, 2.4)
+    sheet.stroke(bottom, INK, 2.8)
     sheet.stroke(top, INK, 2.6)
 
 

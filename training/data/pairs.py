@@ -1,9 +1,10 @@
-"""Training pairs that the procedural caricaturist draws: shapes for the warp, drawings for the texture.
+"""Training pairs: what the procedural caricaturist draws, shapes and drawings, and the procedural cartoonist.
 
     python -m training.data.pairs shapes PACKED OUT.pack        faces, reshaped at random, and where their landmarks go
     python -m training.data.pairs drawings PACKED OUT.pack      photos, each beside its painting in a random look
+    python -m training.data.pairs cartoons PACKED OUT.pack      photos, each beside its cartoon
 
-Both write packs; nothing is drawn twice.
+All write packs; nothing is drawn twice.
 """
 
 from dataclasses import replace
@@ -16,7 +17,8 @@ import typer
 from rich.progress import track
 
 from export.alignment import apply, invert, similarity
-from training.data.caricaturist import CODE_SIZE, FaceSpace, flow
+from training.data.caricaturist import CODE_SIZE, FaceSpace, flow, mirrored
+from training.data.cartoonist import cartoon
 from training.data.pack import Example, write
 from training.data.painter import STYLE_SIZE, STYLES, Look, paint
 from training.data.portraits import Portraits
@@ -80,6 +82,20 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     return Example(np.hstack([warped, drawing]), numbers={"style": style.astype(np.float32)})
 
 
+def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
+    """A photo, mirrored, exaggerated and relit at random, and beside it its cartoon [256, 512].
+
+    The cartoon is drawn before the light is changed: skin and hair keep their colours. There is one look, whose style
+    is zeros.
+    """
+    face = landmarks.astype(float)
+    if random.random() < 0.5:
+        photo, face = np.ascontiguousarray(photo[:, ::-1]), mirrored(face[None], SIDE)[0]
+    warped, moved = exaggerated(photo, face, space, random.uniform(0, 1))
+    pair = np.hstack([relit(warped, random), cartoon(warped, moved)])
+    return Example(pair, numbers={"style": np.zeros(STYLE_SIZE, np.float32)})
+
+
 def exaggerated(
     photo: np.ndarray, face: np.ndarray, space: FaceSpace, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -132,12 +148,12 @@ def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     )
 
 
-PAIRS = {"shapes": shape_pair, "drawings": drawing_pair}
+PAIRS = {"shapes": shape_pair, "drawings": drawing_pair, "cartoons": cartoon_pair}
 
 
 @app.command()
 def main(
-    kind: Annotated[str, typer.Argument(help="shapes or drawings")],
+    kind: Annotated[str, typer.Argument(help="shapes, drawings or cartoons")],
     packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
     out: Annotated[Path, typer.Argument(help="the pack")],
     count: Annotated[int, typer.Option(help="pairs to draw")] = 10_000,
