@@ -96,7 +96,10 @@ def test_dark_skin_is_darker(mean_face):
     light = portrait(mean_face, BLACK)
     inside = np.linalg.norm(light.astype(int) - SKIN, axis=-1) < 20
     dark = np.where(inside[..., None], (112, 74, 58), light).astype(np.uint8)
-    tones = [lab(np.median(cartoon(each, mean_face)[140:150, 85:105].reshape(-1, 3), 0)[None])[0, 0] for each in (light, dark)]
+    tones = [
+        lab(np.median(cartoon(each, mean_face)[140:150, 85:105].reshape(-1, 3), 0)[None])[0, 0]
+        for each in (light, dark)
+    ]
     assert tones[1] < tones[0] - 15
 
 

@@ -29,7 +29,9 @@ PUPIL = (12, 10, 10)
 FRAME = (46, 42, 46)  # of glasses
 LINE, HAIR_LINE = 2.6, 1.9  # how broad outlines are, pixels
 MIDDLE = (128.0, 128.0)
-LONG = 13.0  # pixels of hair beside the ears and below, from which on it hangs down
+LONG = 18.0  # pixels of hair beside the ears and below, from which on it hangs down
+SHORT = np.array([(50, 150), (62, 104), (75, 92), (90, 82), (105, 76), (150, 120)], float)
+"""How far hair that does not hang down reaches: degrees from upwards, pixels."""
 
 # From the outer corner (1, 0) to the inner one and back, in half widths and heights of an eye.
 UPPER_LID = np.array([(1, -0.1), (0.72, -0.72), (0.15, -1), (-0.5, -0.8), (-0.95, 0.1)])
@@ -175,16 +177,24 @@ class Outline:
     """Where the head ends [R, 2]."""
     thick: Array
     """Of hair on each ray, pixels of the photo [R]; 0: none."""
+    long: bool
+    """Whether hair hangs down on both sides; on one side it would be background."""
 
     @classmethod
     def of(cls, found: Head) -> Outline:
         """Smoothed, evened and brought to the set's proportions."""
+        turns = np.degrees(found.angles)
         outer = even(calm(found.outer, 1.5))
+        beside = (np.abs(turns) > 84) & (np.abs(turns) < 115)
+        wide = [np.median((outer - found.inner)[beside & (side * turns > 0)]) for side in (-1, 1)]
+        long = bool(min(wide) > LONG)
+        if not long:
+            outer = np.minimum(outer, np.interp(np.abs(turns), *SHORT.T))
         inner = np.minimum(calm(found.inner, 1.5), outer)
         thick = calm(outer - inner, 1.0)
         thick[thick < THIN] = 0
         places = [moved(found.centre + radius[:, None] * found.directions) for radius in (inner, outer)]
-        return cls(np.degrees(found.angles), *places, thick)
+        return cls(turns, *places, thick, long)
 
     def runs(self, chosen: NDArray[np.bool_], least: int = 4) -> list[slice]:
         """Neighbouring rays with hair that are chosen [R]."""
@@ -199,9 +209,8 @@ def even(radius: Array) -> Array:
 
 
 def hang_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
-    """What hangs behind the face and the ears, if it does on both sides: on one it would be background."""
-    beside = (np.abs(outline.turns) > 84) & (np.abs(outline.turns) < 115)
-    if min(np.median(outline.thick[beside & (side * outline.turns > 0)]) for side in (-1, 1)) < LONG:
+    """What hangs behind the face and the ears."""
+    if not outline.long:
         return
     for side in (-1, 1):
         for run in outline.runs(side * outline.turns > 70):
@@ -254,28 +263,29 @@ def draw_brows(sheet: Sheet, face: Array, person: Traits) -> None:
 def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
     """White, iris and pupil under a dark upper lid."""
     # From the outer corner over the upper lid to the inner corner and back.
-    for side, eye in ((-1, face[36:42]), (1, face[[45, 44, 43, 42, 47, 46]])):
-        middle, axis = eye.mean(0), eye[3] - eye[0]
-        opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-        across = 17.5 * (np.linalg.norm(axis) / 26) ** 0.5
-        down = 13.5 * (opened / 6.5) ** 0.5
-        turn = np.degrees(np.arctan2(axis[1], -side * axis[0])) * -side
+    draw_eye(sheet, face[36:42], -1, person)
+    draw_eye(sheet, face[[45, 44, 43, 42, 47, 46]], 1, person)
 
-        def placed(shape: Array) -> Array:
-            c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-            return middle + (shape * (side * across, down)) @ np.array([[c, s], [-s, c]])
 
-        upper, lower = curve(placed(UPPER_LID)), curve(placed(LOWER_LID))
-        white = np.concatenate([upper, lower])
-        iris = middle + (0, -0.06 * down)
-        sheet.within(
-            white,
-            (white, WHITE),
-            (ellipse(iris, 0.66 * across, 0.84 * down), person.iris),
-            (ellipse(iris, 0.35 * across, 0.5 * down), PUPIL),
-        )
-        sheet.stroke(upper, INK, 2.6)
-        sheet.stroke(placed(LASH), INK, 1.8)
+def draw_eye(sheet: Sheet, eye: Array, side: int, person: Traits) -> None:
+    """One of them [6, 2]; `side` is 1 where the outer corner is on the right."""
+    middle, axis = eye.mean(0), side * (eye[0] - eye[3])
+    opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
+    across = 17.5 * (np.linalg.norm(axis) / 26) ** 0.5
+    down = 13.5 * (opened / 6.5) ** 0.5
+    turned = np.stack([axis, axis[::-1] * (-1, 1)]) / np.linalg.norm(axis)
+    upper, lower, lash = (middle + (shape * (side * across, down)) @ turned for shape in (UPPER_LID, LOWER_LID, LASH))
+    upper, lower = curve(upper), curve(lower)
+    white = np.concatenate([upper, lower])
+    iris = middle - (0, 0.06 * down)
+    sheet.within(
+        white,
+        (white, WHITE),
+        (ellipse(iris, 0.66 * across, 0.84 * down), person.iris),
+        (ellipse(iris, 0.35 * across, 0.5 * down), PUPIL),
+    )
+    sheet.stroke(upper, INK, 2.6)
+    sheet.stroke(lash, INK, 1.8)
 
 
 def draw_nose(sheet: Sheet, face: Array) -> None:

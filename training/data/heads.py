@@ -116,7 +116,9 @@ def baldness(colours: Array, inner: NDArray[np.int64], outer: NDArray[np.int64],
             tone = np.median(colours[ray, first + (last - first) // 3 : last], 0)
             apart[ray] = np.linalg.norm((tone - skin) * SHADE)
     turns = np.abs(np.linspace(-TURN, TURN, len(colours)))
-    top, sides = (np.append(apart[part][~np.isnan(apart[part])], 0) for part in (turns < 40, (turns > 45) & (turns < 75)))
+    top, sides = (
+        np.append(apart[part][~np.isnan(apart[part])], 0) for part in (turns < 40, (turns > 45) & (turns < 75))
+    )
     bald = np.median(top) < BARE and np.median(sides) > np.median(top) + FRINGE
     return np.asarray(bald / (1 + np.exp((turns - 48) / 4)))
 
@@ -205,7 +207,7 @@ def borders(scores: Array, edges: Array, jaw: Array, angles: Array) -> tuple[NDA
         cost = -0.3 * gain - EDGE * (edges[ray][:, None] * (place[:, None] < place[None]) + edges[ray][None])
         cost[place[:, None] > place[None]] = np.inf
         if below[ray]:
-            end = int(round(jaw[ray] / STEP))
+            end = round(jaw[ray] / STEP)
             cost[place != end] = np.inf
         costs.append(cost)
     best, came = costs[0], []

@@ -67,10 +67,10 @@ HAIRS = np.array(
 # Colours of eyes in photos and in the set.
 IRISES = np.array(
     [
-        ((40, 28, 26), (48, 28, 20)),
-        ((72, 50, 42), (108, 66, 46)),
-        ((96, 98, 108), (72, 112, 150)),
-        ((104, 98, 88), (134, 152, 148)),
+        ((36, 26, 24), (86, 52, 40)),
+        ((70, 50, 42), (124, 76, 56)),
+        ((96, 98, 108), (66, 118, 162)),
+        ((104, 98, 88), (142, 162, 158)),
     ],
     float,
 )
@@ -119,7 +119,7 @@ def skin_colour(cheek: Array, white: float) -> Array:
 
     Photos are exposed for the face: how dark skin is, is told beside teeth, eyes and collars.
     """
-    lightness = cheek[0] * 96 / white + 6
+    lightness = 76 + 1.3 * (cheek[0] * 96 / white - 78)
     keys = lab(SKINS)
     wanted = [lightness, 15, 24] + np.array([0, 0.4, 0.5]) * (cheek - [0, *USUAL_SKIN])
     near = ((keys - wanted) / (5, 12, 12)) ** 2
@@ -211,7 +211,9 @@ def beard_places(p: Array) -> tuple[list[Array], list[Array], list[Array]]:
     steps = ((58, 7, 0.35), (57, 8, 0.3), (56, 9, 0.35), (9, 56, 0.2), (8, 57, 0.15), (7, 58, 0.2))
     chin = [p[a] + (p[b] - p[a]) * share for a, b, share in steps]
     jaw = [
-        smaller([p[a] + (p[mouth] - p[a]) * share for a, share in ((top, 0.15), (low, 0.15), (low, 0.45), (top, 0.45))], 0.9)
+        smaller(
+            [p[a] + (p[mouth] - p[a]) * share for a, share in ((top, 0.15), (low, 0.15), (low, 0.45), (top, 0.45))], 0.9
+        )
         for top, low, mouth in ((3, 5, 48), (13, 11, 54))
     ]
     return [smaller(lip, 0.8)], [smaller(chin, 0.9)], jaw
