@@ -119,7 +119,7 @@ def skin_colour(cheek: Array, white: float) -> Array:
 
     Photos are exposed for the face: how dark skin is, is told beside teeth, eyes and collars.
     """
-    lightness = 76 + 1.3 * (cheek[0] * 96 / white - 78)
+    lightness = cheek[0] * 98 / white + 1
     keys = lab(SKINS)
     wanted = [lightness, 15, 24] + np.array([0, 0.4, 0.5]) * (cheek - [0, *USUAL_SKIN])
     near = ((keys - wanted) / (5, 12, 12)) ** 2
