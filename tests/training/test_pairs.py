@@ -8,6 +8,7 @@ from training.data.painter import STYLE_SIZE, Look, nearest, paint
 from training.data.pairs import (
     UNSEEN,
     WARP_CELLS,
+    cartoon_pair,
     cell_centres,
     drawing_pair,
     random_style,
@@ -61,3 +62,12 @@ def test_a_drawing_stands_beside_its_photo(photo, faces, space):
     again = paint(left, faces[0], Look.from_style(pair.numbers["style"]))
     assert np.abs(again.astype(float) - right).mean() < np.abs(left.astype(float) - right).mean()
     assert cv2.absdiff(left, right).mean() > 3
+
+
+def test_a_cartoon_stands_beside_its_photo(photo, faces, space):
+    """On the left the photo, on the right its cartoon on white; the style is that of no other look."""
+    pair = cartoon_pair(photo, faces[0], space, np.random.default_rng(0))
+    left, right = np.hsplit(pair.image, 2)
+    assert left.shape == right.shape == photo.shape
+    assert (right[:20, :8] == 255).all() and cv2.absdiff(left, right).mean() > 3
+    assert pair.numbers["style"].shape == (STYLE_SIZE,) and not pair.numbers["style"].any()

@@ -1,8 +1,9 @@
-"""Training pairs that the procedural caricaturist draws: shapes for the warp, drawings for the texture.
+"""Training pairs: what the procedural caricaturist draws, shapes and drawings, and the procedural cartoonist.
 
     python -m training.data.pairs shapes PACKED OUT.pack        faces, reshaped at random, and where their landmarks go
     python -m training.data.pairs undrawn-shapes PACKED OUT.pack    drawings of such faces, and where theirs came from
     python -m training.data.pairs drawings PACKED OUT.pack      photos, each beside its painting in a random look
+    python -m training.data.pairs cartoons PACKED OUT.pack      photos, each beside its cartoon
 
 All write packs; nothing is drawn twice.
 """
@@ -17,7 +18,8 @@ import typer
 from rich.progress import track
 
 from export.alignment import SQUARE_256, apply, invert, similarity
-from training.data.caricaturist import CODE_SIZE, FaceSpace, flow
+from training.data.caricaturist import CODE_SIZE, FaceSpace, flow, mirrored
+from training.data.cartoonist import cartoon
 from training.data.pack import Example, write
 from training.data.painter import STYLE_SIZE, STYLES, Look, paint
 from training.data.points import five
@@ -106,6 +108,19 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     return Example(np.hstack([warped, drawing]), numbers={"style": style.astype(np.float32)})
 
 
+def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
+    """A photo, mirrored and relit at random, and beside it its cartoon [256, 512].
+
+    The cartoon is drawn before the light is changed: skin and hair keep their colours. The cartoonist exaggerates
+    himself, so the `space` is not asked. There is one look, whose style is zeros.
+    """
+    face = landmarks.astype(float)
+    if random.random() < 0.5:
+        photo, face = np.ascontiguousarray(photo[:, ::-1]), mirrored(face[None], SIDE)[0]
+    pair = np.hstack([relit(photo, random), cartoon(photo, face)])
+    return Example(pair, numbers={"style": np.zeros(STYLE_SIZE, np.float32)})
+
+
 def exaggerated(
     photo: np.ndarray, face: np.ndarray, space: FaceSpace, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +200,12 @@ def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     )
 
 
-PAIRS = {"shapes": shape_pair, "undrawn-shapes": undrawn_shape_pair, "drawings": drawing_pair}
+PAIRS = {
+    "shapes": shape_pair,
+    "undrawn-shapes": undrawn_shape_pair,
+    "drawings": drawing_pair,
+    "cartoons": cartoon_pair,
+}
 
 
 @app.command()

@@ -1,0 +1,458 @@
+"""The procedural cartoonist: a photo becomes flat vector art in the manner of Google's Cartoon Set.
+
+What is the person's own stays: where jaw, eyes, brows, nose and mouth stand, the skin's tone, the hair's outline and
+colour, glasses, a beard, the smile. All else is the set's: proportions, palette, outlines, a white ground.
+
+A face is moved by one smooth map, the same for everybody, that takes the mean portrait to the set's mean face; so the
+cartoon is a simple function of the photo, and a small network can learn it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from export.alignment import Image
+from training.data.caricaturist import mirrored, spline
+from training.data.heads import THIN, Array, Head, calm, head
+from training.data.traits import Colour, Traits, traits
+
+SIDE = 256
+FINE = 4  # times the side on which is drawn
+INK = (27, 21, 21)
+WHITE = (255, 255, 255)
+PUPIL = (12, 10, 10)
+FRAME = (46, 42, 46)  # of glasses
+LINE, HAIR_LINE = 2.6, 1.9  # how broad outlines are, pixels
+MIDDLE = (128.0, 128.0)
+LONG = 18.0  # pixels of hair beside the ears and below, from which on it hangs down
+SHORT = np.array([(50, 150), (62, 104), (75, 92), (90, 82), (105, 76), (150, 120)], float)
+"""How far hair that does not hang down reaches: degrees from upwards, pixels."""
+
+# From the outer corner (1, 0) to the inner one and back, in half widths and heights of an eye.
+UPPER_LID = np.array([(1, -0.1), (0.72, -0.72), (0.15, -1), (-0.5, -0.8), (-0.95, 0.1)])
+LOWER_LID = np.array([(-0.95, 0.1), (-0.55, 0.8), (0.1, 1), (0.7, 0.72), (1, -0.1)])
+LASH = np.array([(0.92, -0.25), (1.2, -0.5)])
+LENS = np.array([(24, -6), (20, -16), (0, -18), (-19, -15), (-23, -3), (-19, 12), (-4, 19), (13, 18), (22, 8)], float)
+FLASH = np.array([(-22, 8), (-8, -5), (4, -6), (0, 0), (14, -3), (22, 2), (8, 1), (-6, 8), (-3, 1), (-10, 2)], float)
+"""The light on hair."""
+
+# The left half of the mean portrait (68 landmarks by dlib, congress256), and where the Cartoon Set has the same.
+HALF = np.array(
+    [
+        ((60, 121), (64, 115)),  # jaw
+        ((61, 139), (66, 132)),
+        ((62.5, 156), (69, 149)),
+        ((66, 173), (73, 166)),
+        ((72, 189), (80, 181)),
+        ((83, 203), (90, 195)),
+        ((96, 214), (102, 206)),
+        ((111.5, 223.5), (115, 215)),
+        ((128, 226), (128, 218)),
+        ((75.5, 111), (70, 97)),  # brow
+        ((94, 100.5), (90, 87)),
+        ((116.5, 106), (112, 91)),
+        ((99, 119), (94, 118)),  # eye
+        ((115, 157.5), (115, 156)),  # nose
+        ((128, 162), (128, 160)),
+        ((99.5, 176), (105, 175)),  # mouth
+        ((128, 177.5), (128, 176)),
+        ((128, 192), (128, 192)),
+        ((128, 66), (128, 62)),  # hairline
+        ((86, 76), (81, 70)),
+        ((128, 33), (128, 18)),  # crown
+        ((61, 63), (55, 52)),
+        ((46, 108), (44, 101)),
+        ((28, 130), (23, 127)),
+        ((40, 225), (36, 226)),
+        ((0, 255), (-5, 258)),
+        ((0, 0), (-8, -12)),
+        ((128, 255), (128, 252)),
+    ],
+    float,
+)
+
+PORTRAIT = np.array(
+    [
+        (61.9, 121.4),
+        (62.7, 138.5),
+        (64.0, 155.4),
+        (66.3, 172.4),
+        (72.2, 188.5),
+        (82.4, 202.4),
+        (95.6, 214.0),
+        (110.5, 223.5),
+        (127.5, 226.4),
+        (144.5, 223.5),
+        (159.4, 214.0),
+        (172.6, 202.4),
+        (182.8, 188.5),
+        (188.7, 172.4),
+        (191.0, 155.4),
+        (192.3, 138.5),
+        (193.1, 121.4),
+        (75.0, 110.7),
+        (82.6, 102.8),
+        (93.8, 100.2),
+        (105.4, 101.6),
+        (116.4, 105.9),
+        (138.6, 105.9),
+        (149.6, 101.6),
+        (161.2, 100.2),
+        (172.4, 102.8),
+        (180.0, 110.7),
+        (127.5, 117.3),
+        (127.5, 128.6),
+        (127.5, 139.8),
+        (127.5, 151.5),
+        (113.5, 157.3),
+        (120.2, 159.8),
+        (127.5, 162.2),
+        (134.8, 159.8),
+        (141.5, 157.3),
+        (88.5, 119.5),
+        (95.3, 115.7),
+        (103.1, 115.8),
+        (110.2, 120.5),
+        (102.7, 121.7),
+        (95.0, 121.6),
+        (144.8, 120.5),
+        (151.9, 115.8),
+        (159.7, 115.7),
+        (166.5, 119.5),
+        (160.0, 121.6),
+        (152.3, 121.7),
+        (98.2, 175.8),
+        (109.0, 173.5),
+        (119.5, 172.7),
+        (127.5, 174.2),
+        (135.5, 172.7),
+        (146.0, 173.5),
+        (156.8, 175.8),
+        (146.5, 186.5),
+        (136.1, 191.1),
+        (127.5, 192.0),
+        (118.9, 191.1),
+        (108.5, 186.5),
+        (102.0, 176.7),
+        (119.4, 176.8),
+        (127.5, 177.7),
+        (135.6, 176.8),
+        (153.0, 176.7),
+        (135.8, 183.9),
+        (127.5, 185.0),
+        (119.2, 183.9),
+    ]
+)
+"""The mean face of portraits, 68 landmarks; symmetric."""
+EVEN, ODD = 1.35, 0.6
+"""What a person's deviation from it is multiplied by: the symmetric part, and the other, which mostly is pose."""
+
+ABOVE_EARS = 80.0, 97.0  # degrees from upwards between which hair before the head runs out
+
+
+def cartoon(photo: Image, landmarks: Array) -> Image:
+    """The cartoon uint8 [256, 256, 3] of a photo uint8 [256, 256, 3] RGB with 68 landmarks in its pixels."""
+    face = np.asarray(landmarks, float)
+    found = head(photo, face)
+    return drawn(face, found, traits(photo, face, found))
+
+
+def drawn(face: Array, found: Head, person: Traits) -> Image:
+    """The cartoon of a face [68, 2] with this hair and these traits."""
+    sheet, outline, placed = Sheet(), Outline.of(found), moved(telling(face))
+    hang_hair(sheet, outline, person)
+    draw_head(sheet, outline, placed, person)
+    if person.beard:
+        draw_beard(sheet, placed, person)
+    if person.moustache:
+        draw_moustache(sheet, placed, person)
+    draw_hair(sheet, outline, person)
+    draw_brows(sheet, placed, person)
+    draw_eyes(sheet, placed, person)
+    draw_nose(sheet, placed)
+    draw_mouth(sheet, placed)
+    if person.glasses:
+        draw_glasses(sheet, placed)
+    return sheet.picture()
+
+
+@cache
+def knots() -> tuple[Array, Array]:
+    """Points of the mean portrait [N, 2] and of the set's mean face, both halves."""
+    other = HALF.copy()
+    other[..., 0] = SIDE - HALF[..., 0]
+    both = np.concatenate([HALF, other[HALF[:, 0, 0] < SIDE / 2]])
+    return both[:, 0], both[:, 1]
+
+
+def moved(points: Array) -> Array:
+    """Where points [N, 2] of a portrait stand in its cartoon."""
+    source, target = knots()
+    return points + spline(source, target - source, points, SIDE)
+
+
+def telling(face: Array) -> Array:
+    """A face [68, 2] with more of what is its own, and less of a turned head."""
+    own = face - PORTRAIT
+    other = mirrored(face[None])[0] - PORTRAIT
+    return PORTRAIT + EVEN * (own + other) / 2 + ODD * (own - other) / 2
+
+
+class Sheet:
+    """White paper, on which shapes are drawn in pixels of the frame."""
+
+    def __init__(self) -> None:
+        self._canvas = np.full((FINE * SIDE, FINE * SIDE, 3), 255, np.uint8)
+
+    def fill(self, points: Array, colour: Colour) -> None:
+        """A closed shape [N, 2]."""
+        cv2.fillPoly(self._canvas, [fine(points)], tuple(map(int, colour)), cv2.LINE_AA, 4)
+
+    def stroke(self, points: Array, colour: Colour, width: float, *, closed: bool = False) -> None:
+        """A line [N, 2] as broad as `width`."""
+        breadth = max(1, round(FINE * width))
+        cv2.polylines(self._canvas, [fine(points)], closed, tuple(map(int, colour)), breadth, cv2.LINE_AA, 4)
+
+    def within(self, border: Array, *shapes: tuple[Array, Colour]) -> None:
+        """Closed shapes, of which only that is drawn which lies in a border [N, 2]."""
+        before = self._canvas.copy()
+        mask = np.zeros(before.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [fine(border)], 255, cv2.LINE_AA, 4)
+        for points, colour in shapes:
+            self.fill(points, colour)
+        self._canvas = np.where(mask[..., None] > 127, self._canvas, before)
+
+    def picture(self) -> Image:
+        """uint8 [256, 256, 3] RGB."""
+        return np.asarray(cv2.resize(self._canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def fine(points: Array) -> NDArray[np.int32]:
+    """In sixteenths of the sheet's own pixels."""
+    return np.round(((np.asarray(points) + 0.5) * FINE - 0.5) * 16).astype(np.int32)
+
+
+def curve(points: Array, *, closed: bool = False, count: int = 8) -> Array:
+    """A smooth line through points [N, 2] (Catmull and Rom 1974)."""
+    p = np.asarray(points, float)
+    ends = (p[-1:], p[:2]) if closed else (2 * p[:1] - p[1:2], 2 * p[-1:] - p[-2:-1])
+    q = np.concatenate([ends[0], p, ends[1]])
+    t = (np.arange(count) / count)[None, :, None]
+    a, b, c, d = (q[k : len(q) - 3 + k, None] for k in range(4))
+    line = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.concatenate([line.reshape(-1, 2), p[:1] if closed else p[-1:]])
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The head's borders in the cartoon, on the rays of `Head`."""
+
+    turns: Array
+    """Of the rays, degrees from upwards to the right [R]."""
+    inner: Array
+    """Where hair begins [R, 2], pixels."""
+    outer: Array
+    """Where the head ends [R, 2]."""
+    thick: Array
+    """Of hair on each ray, pixels of the photo [R]; 0: none."""
+    long: bool
+    """Whether hair hangs down on both sides; on one side it would be background."""
+
+    @classmethod
+    def of(cls, found: Head) -> Outline:
+        """Smoothed, evened and brought to the set's proportions."""
+        turns = np.degrees(found.angles)
+        outer = even(calm(found.outer, 1.5))
+        beside = (np.abs(turns) > 84) & (np.abs(turns) < 115)
+        wide = [np.median((outer - found.inner)[beside & (side * turns > 0)]) for side in (-1, 1)]
+        long = bool(min(wide) > LONG)
+        if not long:
+            outer = np.minimum(outer, np.interp(np.abs(turns), *SHORT.T))
+        inner = np.minimum(calm(found.inner, 1.5), outer)
+        thick = calm(outer - inner, 1.0)
+        thick[~closed(thick > THIN)] = 0
+        places = [moved(found.centre + radius[:, None] * found.directions) for radius in (inner, outer)]
+        return cls(turns, *places, thick, long)
+
+    def runs(self, chosen: NDArray[np.bool_], least: int = 4) -> list[slice]:
+        """Neighbouring rays with hair that are chosen [R]."""
+        ends = np.diff(np.concatenate([[False], chosen & (self.thick > 0), [False]]).astype(int))
+        pairs = zip(np.flatnonzero(ends == 1), np.flatnonzero(ends == -1), strict=True)
+        return [slice(first, last) for first, last in pairs if last - first >= least]
+
+
+def closed(mask: NDArray[np.bool_], gap: int = 7) -> NDArray[np.bool_]:
+    """A mask [R] without gaps below that many rays."""
+    kernel = np.ones((gap, 1), np.uint8)
+    found: NDArray[np.uint8] = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return found.ravel() > 0
+
+
+def even(radius: Array) -> Array:
+    """No side of the head reaches much further than the other."""
+    return np.minimum(radius, 1.08 * radius[::-1] + 5)
+
+
+def hang_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
+    """What hangs behind the face and the ears."""
+    if not outline.long:
+        return
+    for side in (-1, 1):
+        for run in outline.runs(side * outline.turns > 70):
+            edge = curve(outline.outer[run])
+            sheet.fill(np.concatenate([edge, [MIDDLE]]), person.hair)
+            sheet.stroke(edge, dark(person.hair), HAIR_LINE)
+
+
+def draw_head(sheet: Sheet, outline: Outline, face: Array, person: Traits) -> None:
+    """Ears, then the face with its outline."""
+    for side, (top, low) in ((-1, (0, 2)), (1, (16, 14))):
+        middle = (face[top] + face[low]) / 2 + (side * 4, -5)
+        ear = ellipse(middle, 17, 24, side * 10)
+        sheet.fill(ear, person.skin)
+        sheet.stroke(ear, INK, LINE, closed=True)
+    upper = np.abs(outline.turns) < 66
+    share = np.where(outline.thick > 0, 0.6, 1.0)[:, None]
+    crown = (outline.inner + share * (outline.outer - outline.inner))[upper]
+    sheet.fill(curve(np.concatenate([crown, face[16::-1]]), closed=True), person.skin)
+    sheet.stroke(curve(np.concatenate([face[:1], crown, face[16:17]]))[4:-4], INK, LINE)
+    sheet.stroke(curve(face[1:16]), INK, LINE)
+
+
+def draw_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
+    """What grows before the head, running out above the ears, with a light on it."""
+    first, last = ABOVE_EARS
+    share = np.clip((np.abs(outline.turns) - first) / (last - first), 0, 1)[:, None] ** 2
+    hairline = outline.inner + share * (outline.outer - outline.inner)
+    for run in outline.runs(np.abs(outline.turns) < last):
+        inner, outer = curve(hairline[run]), curve(outline.outer[run])
+        sheet.fill(np.concatenate([inner, outer[::-1]]), person.hair)
+        sheet.stroke(inner, dark(person.hair), HAIR_LINE)
+        sheet.stroke(outer, dark(person.hair), HAIR_LINE)
+    ray = int(np.argmin(np.abs(outline.turns - 20)))
+    if outline.thick[ray] > 16:
+        low, high = outline.inner[ray], np.maximum(outline.outer[ray], 4)
+        across = np.linalg.norm(high - low)
+        sheet.fill((0.45 * low + 0.55 * high) + FLASH * np.clip(across / 40, 0.4, 1.1), bright(person.hair))
+
+
+def draw_brows(sheet: Sheet, face: Array, person: Traits) -> None:
+    """Flat, broad towards the nose."""
+    for points in (face[17:22], face[26:21:-1]):
+        line = curve(points)
+        at = np.linspace(0, 1, len(line))[:, None]
+        half = (0, 1) * (0.9 + 3.0 * np.sin(np.pi * (0.12 + 0.72 * at)))
+        sheet.fill(np.concatenate([line - half, (line + half)[::-1]]), person.brow)
+
+
+def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
+    """White, iris and pupil under a dark upper lid."""
+    # From the outer corner over the upper lid to the inner corner and back.
+    draw_eye(sheet, face[36:42], -1, person)
+    draw_eye(sheet, face[[45, 44, 43, 42, 47, 46]], 1, person)
+
+
+def draw_eye(sheet: Sheet, eye: Array, side: int, person: Traits) -> None:
+    """One of them [6, 2]; `side` is 1 where the outer corner is on the right."""
+    middle, axis = eye.mean(0), side * (eye[0] - eye[3])
+    opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
+    across = 17.5 * (np.linalg.norm(axis) / 26) ** 0.5
+    down = 13.5 * (opened / 6.5) ** 0.5
+    turned = np.stack([axis, axis[::-1] * (-1, 1)]) / np.linalg.norm(axis)
+    upper, lower, lash = (middle + (shape * (side * across, down)) @ turned for shape in (UPPER_LID, LOWER_LID, LASH))
+    upper, lower = curve(upper), curve(lower)
+    white = np.concatenate([upper, lower])
+    iris = middle - (0, 0.06 * down)
+    sheet.within(
+        white,
+        (white, WHITE),
+        (ellipse(iris, 0.66 * across, 0.84 * down), person.iris),
+        (ellipse(iris, 0.35 * across, 0.5 * down), PUPIL),
+    )
+    sheet.stroke(upper, INK, 2.6)
+    sheet.stroke(lash, INK, 1.8)
+
+
+def draw_nose(sheet: Sheet, face: Array) -> None:
+    """The line below it, with both nostrils."""
+    base = face[31:36]
+    middle = base.mean(0)
+    line = middle + (base - middle) * (0.8, 1)
+    ends = line[[0, 4]] + [(-2.5, -4), (2.5, -4)]
+    sheet.stroke(curve(np.stack([ends[0], line[0] + (0, 1), line[2] + (0, 1), line[4] + (0, 1), ends[1]])), INK, LINE)
+
+
+def draw_mouth(sheet: Sheet, face: Array) -> None:
+    """Teeth between two lines, or one line: parted as far and curved as much as the person's lips."""
+    corners = face[[60, 64]]
+    middle = corners.mean(0)
+    left, right = middle + 0.98 * (corners - middle)
+    rise = (face[62, 1] + face[66, 1]) / 2 - middle[1]
+    gap = max(0.0, face[66, 1] - face[62, 1] - 1)
+    at = np.linspace(0, 1, 25)[:, None]
+    bow = 4 * at * (1 - at) * (0, 1)
+    top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
+    bottom = top + bow * (1.55 * gap)
+    sheet.fill(np.concatenate([top, bottom[::-1]]), WHITE)
+    sheet.stroke(bottom, INK, 2.8)
+    sheet.stroke(top, INK, 2.6)
+
+
+def draw_beard(sheet: Sheet, face: Array, person: Traits) -> None:
+    """Along the jaw, over the lip and around the mouth."""
+    mouth, nose = (face[60] + face[64]) / 2, face[33]
+    half = abs(face[54, 0] - face[48, 0]) / 2
+    jaw = face[2:15] + (face[2:15] - mouth) * 0.04
+    lip = [nose + (side * x, y) for side, x, y in ((1, 20, 9), (1, 9, 5), (0, 0, 7), (-1, 9, 5), (-1, 20, 9))]
+    edge = curve(np.array([face[14], (0.55 * face[13] + 0.45 * face[54]) + (0, -2), *lip]))
+    other = curve(np.array([lip[-1], (0.55 * face[3] + 0.45 * face[48]) + (0, -2), face[2]]))
+    hair = np.concatenate([curve(jaw), edge, other])
+    sheet.fill(hair, person.hair)
+    sheet.stroke(hair, dark(person.hair), HAIR_LINE, closed=True)
+    hole = ellipse(mouth + (0, 5), half + 1, 13)
+    sheet.fill(hole, person.skin)
+    sheet.stroke(hole, dark(person.hair), 1.2, closed=True)
+
+
+def draw_moustache(sheet: Sheet, face: Array, person: Traits) -> None:
+    """Between nose and mouth, a little broader than the mouth."""
+    top, low = face[33, 1] + 4, face[62, 1] - 2
+    half = abs(face[54, 0] - face[48, 0]) / 2
+    shape = [(0, top + 2), (0.35, top), (0.8, (top + low) / 2), (1.1, low + 3), (0.6, low), (0, low - 1)]
+    right = np.array([(face[33, 0] + x * half, y) for x, y in shape])
+    left = right[::-1] * (-1, 1) + (2 * face[33, 0], 0)
+    whole = curve(np.concatenate([right, left[1:-1]]), closed=True)
+    sheet.fill(whole, person.hair)
+    sheet.stroke(whole, dark(person.hair), 1.2, closed=True)
+
+
+def draw_glasses(sheet: Sheet, face: Array) -> None:
+    """A dark frame about the eyes, whatever its shape was."""
+    left, right = face[36:42].mean(0), face[42:48].mean(0)
+    for side, eye, ear in ((-1, left, face[0]), (1, right, face[16])):
+        sheet.stroke(curve(eye + LENS * (side, 1), closed=True), FRAME, 2.8, closed=True)
+        sheet.stroke(np.stack([eye + (side * 24, -4), ear + (side * 2, -2)]), FRAME, 2.8)
+    sheet.stroke(curve(np.stack([left + (23, -2), (left + right) / 2 - (0, 5), right + (-23, -2)])), FRAME, 2.8)
+
+
+def dark(colour: Colour) -> Colour:
+    """Of the outline of hair."""
+    return tuple(0.5 * np.array(colour))
+
+
+def bright(colour: Colour) -> Colour:
+    """Of the light on hair."""
+    return tuple(np.array(colour) + 0.38 * (255 - np.array(colour)))
+
+
+def ellipse(middle: Array, across: float, down: float, turn: float = 0, count: int = 48) -> Array:
+    """Points [N, 2] on it; `turn` in degrees."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    around = np.stack([across * np.cos(angle), down * np.sin(angle)], -1)
+    return np.asarray(middle + around @ np.array([[c, s], [-s, c]]))
