@@ -18,7 +18,7 @@ TILT_SHARE = 0.5  # the share of the exaggeration that the asymmetric part gets
 EXPRESSION_SHARE = (
     0.15  # the share that the mouth's own shape gets: a smile is of the moment, place and width are the person's
 )
-EASING = 0.9  # how soon more strength adds less
+EASING = 1.2  # how soon more strength adds less
 COMPONENTS = 28  # shape components that are exaggerated; the rest is the landmark network's noise
 CODE_SIZE = 8  # numbers of a warp code, each for one of the first shape components
 CODE_REACH = 2.0  # beyond it a number of a code says no more

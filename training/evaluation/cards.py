@@ -3,7 +3,7 @@
     python -m training.evaluation.cards people models/sphereface/3 FACES.pack
     python -m training.evaluation.cards people models/sphereface/3 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
-    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/2
+    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/3
 
 Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
 
@@ -12,7 +12,7 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
 
 Of photos that are made of drawings: whether a person is known by them among 40 who were in no training.
 
-    LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/2 PACKED
+    LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/3 PACKED
 
 The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the
 figures of any other pictures.
