@@ -9,6 +9,10 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
 
     python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
 
+Of a classifier of attributes, a run that no model comes of, on faces set aside, each attribute in each domain:
+
+    python -m training.evaluation.cards attributes runs/attributes LABELLED.pack
+
 The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the
 figures of any other pictures.
 """
@@ -26,6 +30,7 @@ import typer
 
 from export.alignment import cut, similarity
 from training.console import told
+from training.data.attributes import ANSWERS
 from training.data.blends import chip
 from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.pack import Pack
@@ -34,7 +39,11 @@ from training.data.pairs import exaggerated
 from training.data.portraits import Portraits
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
+from training.losses.frozen import classifier
+from training.metrics.attributes import balanced
+from training.metrics.classifier import told as classified
 from training.metrics.encoders import Embed, against_drawings, realised, table
+from training.metrics.interval import share
 from training.metrics.judge import Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 
@@ -118,6 +127,26 @@ def caricature(
         show("procedural caricaturist, strength 1", [*taught(people, space)])
         if sheet:
             contact_sheet([*zip(photos[:24], translator.draw(photos[:24], {}), strict=True)]).save(sheet)
+
+
+@app.command()
+def attributes(
+    run: Annotated[Path, typer.Argument(help="a run of the recipe attributes")],
+    packed: Annotated[Path, typer.Argument(help="a pack with labels and faces set aside")],
+) -> None:
+    """How often it is right; drawings are asked about their smile a second time with the mouth upside down."""
+    with told():
+        judge, pack = classifier(run), Pack(packed).where("split", TEST)
+        typer.echo("| faces | attribute | count | right | by answer | their mean |\n|---|---|---|---|---|---|")
+        for each in classified(judge.network, pack, judge.size):
+            names = ANSWERS[each.attribute]
+            right = share(each.known == each.found, each.pictures)
+            answers = [
+                f"{names[code]} {(each.found[each.known == code] == code).mean():.2f} of {(each.known == code).sum()}"
+                for code in np.unique(each.known)
+            ]
+            cells = [each.domain, each.attribute, f"{each.pictures}", f"{right:.3f}", ", ".join(answers)]
+            typer.echo(f"| {' | '.join(cells)} | {balanced(each.known, each.found):.3f} |")
 
 
 def taught(people: Portraits, space: FaceSpace) -> Iterator[np.ndarray]:
