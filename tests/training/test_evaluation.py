@@ -318,6 +318,9 @@ def test_attributes_and_lips_are_asked_about_where_they_are_known(faces: np.ndar
     assert found.figures["lipstick"].value == pytest.approx(0.05, abs=0.02)
     assert found.figures["flips/Male"].value == 0
     assert "flips/guess" not in found.figures and any("guess" in remark for remark in found.remarks)
+    judged = Findings(figures={"kept/Male": found.figures["lipstick"]})
+    add_attributes(judged, pairs)
+    assert "flips/Male" not in judged.figures
 
 
 class Bright(nn.Module):

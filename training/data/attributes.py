@@ -1,7 +1,6 @@
 """What can be seen of a face in photos and in drawings: the colour of its hair, glasses, a smile.
 
-The one place that knows what a column of labels means, the same in sets of both kinds (CelebA's and Cartoon Set's
-lists of labels, docs/attributes.md):
+The one place that knows what a column of labels means, the same in photos (CelebA) and in drawings (Cartoon Set):
 
     hair_color   0 bald, 1 blond, 2 red, 3 brown, 4 black, 5 grey; -1: nobody knows
     eyeglasses   1 there are some, of any kind; -1 or 0 there are none

@@ -205,13 +205,17 @@ def _answers(classifier: Classifier, model: Exported, pictures: Sequence[Image])
 
 
 def add_attributes(found: Findings, pairs: Sequence[Pair]) -> None:
-    """Flips of every attribute of two values that all faces have, by probes that are worth their answers."""
+    """Flips of every attribute of two values that all faces have, by probes that are worth their answers.
+
+    Not of those that a classifier was asked about.
+    """
     judged = _seen(pairs)
     if not judged:
         return
     photos = np.array([before.descriptor for _, before, _ in judged])
     drawings = np.array([after.descriptor for _, _, after in judged])
-    for name in sorted(set.intersection(*(set(seen.attributes) for seen, _, _ in judged))):
+    names = set.intersection(*(set(seen.attributes) for seen, _, _ in judged))
+    for name in sorted(each for each in names if f"kept/{each}" not in found.figures):
         values = np.array([seen.attributes[name] for seen, _, _ in judged])
         flipped = attributes.flips(photos, drawings, values == values.max()) if len(set(values)) == 2 else None
         if flipped is not None and flipped.accuracy >= attributes.TRUSTED:
