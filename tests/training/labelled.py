@@ -1,12 +1,16 @@
-"""Toy faces whose hair, glasses and smile can be seen, and packs of them with labels."""
+"""Toy faces whose hair, glasses and smile can be seen, packs of them with labels, and a judge who sees nothing."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from export.alignment import SQUARE_256
 from training.data.pack import Example, write
+from training.engine.run import Run
+from training.recipes.attributes import Config, Recipe
 
 SIDE = 64
 COLOURS = np.array([(230, 190, 160), (240, 210, 80), (220, 70, 20), (110, 60, 30), (15, 15, 15), (150, 160, 170)])
@@ -16,7 +20,7 @@ POINTS = np.array(SQUARE_256.points) * SIDE / SQUARE_256.width
 
 
 def face(hair: int, glasses: bool, smile: bool, ground: int = 255) -> np.ndarray:
-    """uint8 [64, 64, 3] in the frame SQUARE_256: a band of hair, a bar over the eyes, a mouth that bends up or down."""
+    """uint8 [64, 64, 3] in the frame SQUARE_256: a band of hair, a bar over the eyes, lips above teeth or below."""
     image = np.full((SIDE, SIDE, 3), ground, np.uint8)
     y, x = np.mgrid[:SIDE, :SIDE]
     image[8:56, 12:52] = COLOURS[0]
@@ -24,8 +28,9 @@ def face(hair: int, glasses: bool, smile: bool, ground: int = 255) -> np.ndarray
     if glasses:
         image[26:32, 14:50] = (20, 20, 160)
     middle = POINTS[3:].mean(0)
-    bend = 3 - ((x - middle[0]) / 3) ** 2
-    image[(np.abs(x - middle[0]) < 6) & (np.abs(y - middle[1] - (bend if smile else -bend)) < 1.5)] = (160, 0, 0)
+    mouth = (np.abs(x - middle[0]) < 7) & (np.abs(y - middle[1]) < 4)
+    image[mouth] = 255
+    image[mouth & ((y < middle[1]) == smile)] = (160, 0, 0)
     return image
 
 
@@ -45,3 +50,16 @@ def packed(path: Path, examples: Iterable[Example] | None = None) -> Path:
     seen = (example(*answer, "photo", part) for answer in answers for part in parts)
     write(path, [*drawn, *seen] if examples is None else examples)
     return path
+
+
+def indifferent(folder: Path) -> tuple[Path, nn.Module]:
+    """A run whose classifier always gives the first answer, and that classifier."""
+    recipe = Recipe(Config(width=2, size=32, sources=(SOURCE,)))
+    network = recipe.networks()["classifier"]
+    for head in network.heads.values():
+        nn.init.zeros_(head.weight)
+        head.bias.data = torch.arange(len(head.bias)).flip(0).float()
+    Run(folder).begin("attributes", recipe)
+    tensors = {f"averages/classifier/{key}": value for key, value in network.state_dict().items()}
+    Run(folder).save("attributes", tensors, images=16, steps=1, keep=False)
+    return folder, network

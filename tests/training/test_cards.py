@@ -6,18 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
-from tests.training.labelled import packed
+from tests.training.labelled import indifferent, packed
 from training.data.portraits import Portraits
 from training.data.recognition import FRAME, Faces, Sight
-from training.engine.run import Run
 from training.evaluation.cards import STRENGTHS, app, drawn_by
 from training.evaluation.exported import Exported
-from training.recipes.attributes import Config, Recipe
 
 
 def faces(people: int = 20) -> Faces:
@@ -109,15 +105,8 @@ def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models, tmp_
 
 def test_a_classifier_is_asked_about_faces_set_aside(tmp_path: Path) -> None:
     """Each attribute in each domain, with an interval and the answers; one that always says the same errs by a half."""
-    recipe = Recipe(Config(width=2, size=32))
-    network = recipe.networks()["classifier"]
-    for head in network.heads.values():
-        nn.init.zeros_(head.weight)
-        head.bias.data = torch.arange(len(head.bias)).flip(0).float()
-    Run(tmp_path / "run").begin("attributes", recipe)
-    tensors = {f"averages/classifier/{key}": value for key, value in network.state_dict().items()}
-    Run(tmp_path / "run").save("attributes", tensors, images=16, steps=1, keep=False)
-    told = CliRunner().invoke(app, ["attributes", str(tmp_path / "run"), str(packed(tmp_path / "labelled.pack"))])
+    run, _ = indifferent(tmp_path / "run")
+    told = CliRunner().invoke(app, ["attributes", str(run), str(packed(tmp_path / "labelled.pack"))])
     assert told.exit_code == 0, told.output
     assert "| photo | eyeglasses | 24 | 0.500 (0.314..0.686) | no 1.00 of 12, yes 0.00 of 12 | 0.500 |" in told.output
     assert "| drawing | smiling | 24 | 0.500 (" in told.output and "yes 0.00 of 24" in told.output

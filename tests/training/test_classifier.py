@@ -13,7 +13,7 @@ from training.metrics.classifier import answers, told
 
 
 class Knowing(nn.Module):
-    """Reads toy faces [B, 3, 64, 64]: the mean of the hair among COLOURS, the bar's blue, the mouth's corners."""
+    """Reads toy faces [B, 3, 64, 64]: the mean of the hair among COLOURS, the bar's blue, where the lips are."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Knowing(nn.Module):
         hair = -torch.cdist(pictures[:, :, 10, 30], self.colours)
         bar = pictures[:, 2, 28, 30] - pictures[:, 0, 28, 30]
         red = pictures[:, 0] - pictures[:, 1]
-        smile = red[:, 46:49, 29:35].mean((1, 2)) - red[:, 42:45, 29:35].mean((1, 2))
+        smile = red[:, 42:45, 29:35].mean((1, 2)) - red[:, 46:49, 29:35].mean((1, 2))
         yes = {"eyeglasses": bar, "smiling": smile}
         return {"hair_color": hair} | {name: torch.stack([-each, each], 1) for name, each in yes.items()}
 

@@ -19,13 +19,13 @@ from export.alignment import SQUARE_256, Template
 from export.contract import Contract, Control, ControlError
 from export.repository import publish
 from tests.conftest import ASSETS, BUNDLED, ENCODER, ENCODER_GRAPH, TRANSLATOR, TRANSLATOR_GRAPH, onnx_file
+from tests.training.labelled import indifferent
 from training.cli import app
 from training.data import dlib_networks
 from training.data.attributes import ANSWERS
 from training.data.errors import DataError
 from training.data.pack import Example, write
 from training.engine.errors import RunError
-from training.engine.run import Run
 from training.evaluation.evaluate import Evaluation, evaluate, network
 from training.evaluation.exported import Exported, Warp
 from training.evaluation.findings import Findings, Sheet, meaning
@@ -35,7 +35,6 @@ from training.evaluation.translation import Pair, add_attributes, add_kept, add_
 from training.losses.frozen import Classifier
 from training.metrics.features import Encoder
 from training.metrics.judge import Face
-from training.recipes.attributes import Config, Recipe
 
 # A generator whose faces are of one colour, 40 z from grey.
 GENERATOR_GRAPH = """
@@ -363,14 +362,23 @@ def test_a_classifier_that_taught_the_model_is_no_evidence(tmp_path: Path) -> No
     assert any("judge was in the losses of taught/1" in remark for remark in found.remarks)
 
 
+def test_the_command_asks_a_classifier(models: Path, photos: Path, tmp_path: Path) -> None:
+    """A translator that changes nothing keeps what photos have by their table, and no probe is asked about it."""
+    table = tmp_path / "index.csv"
+    table.write_text(f"file,smiling\n{photos / 'person1-neutral.jpg'},-1\n{photos / 'person1-smiling.jpg'},1\n")
+    run_, _ = indifferent(tmp_path / "judge")
+    how = ("--set", "strength=0", "--features", models / "sphereface" / "1", "--into", tmp_path)
+    done = run(models / "caricature" / "1", "--data", table, "--attributes", run_, *how)
+    assert done.exit_code == 0, done.output
+    figures = {name: each[0] for name, each in json.loads(done.stdout)["figures"].items() if name.startswith("kept")}
+    assert figures == {"kept/smiling": 1, "kept/smiling/no": 1}
+    assert "judge is right about smiling in 50% of 2 photos" in " ".join(json.loads(done.stdout)["remarks"])
+
+
 def test_only_what_becomes_of_photos_is_judged_by_attributes(models: Path, photos: Path, tmp_path: Path) -> None:
     """An encoder makes no pictures; a run that is none is named."""
-    recipe = Recipe(Config(width=2, size=32))
-    Run(tmp_path / "run").begin("attributes", recipe)
-    averages = recipe.networks()["classifier"].state_dict()
-    tensors = {f"averages/classifier/{key}": value for key, value in averages.items()}
-    Run(tmp_path / "run").save("attributes", tensors, images=16, steps=1, keep=False)
+    judge, _ = indifferent(tmp_path / "judge")
     with pytest.raises(DataError, match=r"\(encoder\): only"):
-        evaluate(models / "sphereface" / "1", photos, attributes=tmp_path / "run")
+        evaluate(models / "sphereface" / "1", photos, attributes=judge)
     with pytest.raises(RunError, match="nowhere"):
         evaluate(models / "caricature" / "1", photos, attributes=tmp_path / "nowhere")

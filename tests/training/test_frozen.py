@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from export.parity import open_session
+from tests.training import labelled
+from tests.training.labelled import indifferent
 from training.data.terms import terms
 from training.engine.errors import CheckpointError, TrainingError
 from training.engine.run import Run
@@ -98,14 +100,10 @@ def test_vgg_is_read_from_either_kind_of_file(tmp_path: Path) -> None:
 
 def test_a_classifier_is_the_average_of_its_run(tmp_path: Path) -> None:
     """In the form that its weights have, with the size and the terms of what it learnt on."""
-    recipe = attributes.Recipe(attributes.Config(width=3, size=32, sources=(SOURCE,)))
-    network = recipe.networks()["classifier"]
-    Run(tmp_path / "judge").begin("attributes", recipe)
-    tensors = {f"averages/classifier/{key}": value for key, value in network.state_dict().items()}
-    Run(tmp_path / "judge").save("attributes", tensors, images=16, steps=1, keep=False)
-    found = classifier(tmp_path / "judge")
+    run, network = indifferent(tmp_path / "judge")
+    found = classifier(run)
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in found.network.state_dict().items())
-    assert found.size == 32 and found.sources == (SOURCE,) and found.name.startswith("judge, sha256 ")
+    assert found.size == 32 and found.sources == (labelled.SOURCE,) and found.name.startswith("judge, sha256 ")
     assert not found.network.training and not any(each.requires_grad for each in found.network.parameters())
 
 

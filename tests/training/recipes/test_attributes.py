@@ -40,7 +40,7 @@ def session(folder: Path, **settings: object) -> Session:
 
 def test_it_learns_what_can_be_seen(pack: Path, tmp_path: Path) -> None:
     """Of faces set aside, photos and drawings: hair, glasses, and the smile of drawings that were taught by none."""
-    assert session(tmp_path, images=3200, rate=5e-3, measure=3200, report=3200).train(pack)
+    assert session(tmp_path, images=1920, rate=5e-3, measure=1920, report=1920).train(pack)
     figures = json.loads((tmp_path / "figures.jsonl").read_text().splitlines()[-1])
     for name in ("hair_color", "eyeglasses", "smiling"):
         for domain in ("photo", "drawing"):
