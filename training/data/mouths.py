@@ -32,7 +32,7 @@ def turned(image: Image, *, upside_down: bool) -> Image:
 def _region(side: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Centre and reach in whole pixels, and how far each pixel of the region is inside [H, W, 1], 0..1."""
     scale = side / SQUARE_256.width
-    middle, reach = (np.rint(scale * each).astype(np.int64) for each in (CENTRE + 0.5, REACH))
+    middle, reach = (np.rint(each).astype(np.int64) for each in (scale * (CENTRE + 0.5) - 0.5, scale * REACH))
     across, down = (np.arange(-each, each + 1) / each for each in reach)
     distance = np.hypot(across[None], down[:, None])
     return middle, reach, np.clip((1 - distance) / BORDER, 0, 1).astype(np.float32)[..., None]

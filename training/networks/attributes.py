@@ -12,8 +12,8 @@ from training.networks.residual import ResidualBlock
 
 GROWTH = (2, 4, 5)
 """Channels of the stages, times the width of the first layer; each has half the pixels of what comes before it."""
-
 FIRST = "body.0.0.weight"
+"""What the weights of the first layer are called."""
 
 
 class Attributes(nn.Module):
