@@ -122,6 +122,9 @@ def eval_(
     features: Annotated[
         list[str] | None, typer.Option(help="dlib, an encoder's folder or Inception-v3's weights; may be repeated")
     ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(help="a run of `attributes`, asked what drawings keep of photos with labels")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="control=value; may be repeated")] = None,
     count: Annotated[int, typer.Option(min=0, help="pictures of each kind at most; 0: all")] = 0,
     into: Annotated[Path, typer.Option(help="the folder of the report")] = RUNS / "eval",
@@ -138,7 +141,8 @@ def eval_(
         from training.page import written
 
         request = {name: _value(text) for name, text in map(pair, settings or [])}
-        found = evaluate(model, data, against, features=features or [DLIB], request=request, count=count)
+        judges = features or [DLIB]
+        found = evaluate(model, data, against, features=judges, attributes=attributes, request=request, count=count)
         page = into / f"{found.name.replace('/', '-')}.html"
         written(report.page(found), page)
         console = Console(stderr=True)

@@ -1,9 +1,9 @@
-"""training.metrics.attributes: flips of an attribute that descriptors show."""
+"""training.metrics.attributes: what drawings keep, and flips of an attribute that descriptors show."""
 
 import numpy as np
 import pytest
 
-from training.metrics.attributes import flips
+from training.metrics.attributes import balanced, flips, kept
 
 RANDOM = np.random.default_rng(0)
 HAS = np.arange(200) % 3 == 0
@@ -43,3 +43,17 @@ def test_few_of_one_answer_are_not_enough() -> None:
     """Nothing can be taught on them."""
     rare = np.arange(200) < 10
     assert flips(described(rare), described(rare), rare) is None
+
+
+def test_what_is_kept_is_asked_where_the_photo_was_right() -> None:
+    """Of five photos, one of them not understood, two of four drawings say what their photo says."""
+    known, photos, drawings = np.array([[0, 1, 2, 2, 1], [0, 1, 2, 2, 0], [0, 1, 1, 0, 1]])
+    found = kept(known, photos, drawings)
+    assert found is not None and found.value == 0.5 and found.low < 0.5 < found.high
+    assert kept(known, photos + 3, drawings) is None
+
+
+def test_every_answer_counts_the_same() -> None:
+    """Who always says the commoner of two is right about a half."""
+    assert balanced(np.array([0] * 9 + [1]), np.zeros(10, int)) == 0.5
+    assert balanced(np.array([3, 3, 5, 4]), np.array([3, 4, 5, 4])) == pytest.approx(2.5 / 3)

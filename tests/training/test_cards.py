@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
+from tests.training import labelled
 from training.data.painter import STYLES
 from training.data.pairs import UNSEEN
 from training.data.portraits import Portraits
@@ -158,3 +159,13 @@ def test_photos_of_drawings_are_judged_beside_the_drawings(models, tmp_path, fac
     found = {name: themselves[name] for name in ("detected", "rank-1")}
     assert themselves["detected"].startswith("1.000 (") and toy["photos"] == found != toy["drawings"]
     assert [look["of"] for look in looks] == ["gouache", f"{UNSEEN}, unseen"] and sheet.stat().st_size > 1000
+
+
+def test_a_classifier_is_asked_about_faces_set_aside(tmp_path: Path) -> None:
+    """Each attribute in each domain, with an interval and the answers; one that always says the same errs by a half."""
+    run, _ = labelled.indifferent(tmp_path / "run")
+    told = CliRunner().invoke(app, ["attributes", str(run), str(labelled.packed(tmp_path / "labelled.pack"))])
+    assert told.exit_code == 0, told.output
+    assert "| photo | eyeglasses | 24 | 0.500 (0.314..0.686) | no 1.00 of 12, yes 0.00 of 12 | 0.500 |" in told.output
+    assert "| drawing | smiling | 24 | 0.500 (" in told.output and "yes 0.00 of 24" in told.output
+    assert told.output.count("hair_color") == 2 and "bald 1.00 of 4, blond 0.00 of 4" in told.output

@@ -10,23 +10,29 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from click.testing import Result
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256, Template
 from export.contract import Contract, Control, ControlError
 from export.repository import publish
 from tests.conftest import ASSETS, BUNDLED, ENCODER, ENCODER_GRAPH, TRANSLATOR, TRANSLATOR_GRAPH, onnx_file
+from tests.training.labelled import indifferent
 from training.cli import app
 from training.data import dlib_networks
+from training.data.attributes import ANSWERS
 from training.data.errors import DataError
 from training.data.pack import Example, write
+from training.engine.errors import RunError
 from training.evaluation.evaluate import Evaluation, evaluate, network
 from training.evaluation.exported import Exported, Warp
 from training.evaluation.findings import Findings, Sheet, meaning
 from training.evaluation.gallery import Gallery, Seen, has_domain
 from training.evaluation.report import line, page
-from training.evaluation.translation import Pair, add_attributes, add_lips, add_teachers
+from training.evaluation.translation import Pair, add_attributes, add_kept, add_lips, add_teachers
+from training.losses.frozen import Classifier
 from training.metrics.features import Encoder
 from training.metrics.judge import Face
 
@@ -311,3 +317,68 @@ def test_attributes_and_lips_are_asked_about_where_they_are_known(faces: np.ndar
     assert found.figures["lipstick"].value == pytest.approx(0.05, abs=0.02)
     assert found.figures["flips/Male"].value == 0
     assert "flips/guess" not in found.figures and any("guess" in remark for remark in found.remarks)
+    judged = Findings(figures={"kept/Male": found.figures["lipstick"]})
+    add_attributes(judged, pairs)
+    assert "flips/Male" not in judged.figures
+
+
+class Bright(nn.Module):
+    """Says glasses of what is brighter than grey, nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({name: nn.Linear(1, len(each)) for name, each in ANSWERS.items()})
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        level = pictures.mean((1, 2, 3))
+        found = {name: torch.zeros(len(level), head.out_features) for name, head in self.heads.items()}
+        return found | {"eyeglasses": torch.stack([-level, level], 1)}
+
+
+def test_a_classifier_says_what_drawings_keep(models: Path) -> None:
+    """Of four photos whose glasses it is right about, one drawing has lost them; one photo it is wrong about."""
+    levels = [(200, 210), (200, 30), (30, 40), (40, 30), (200, 200)]
+    labels = [1, 1, -1, -1, -1]
+    photo, drawing = ([np.full((256, 256, 3), level, np.uint8) for level in side] for side in zip(*levels, strict=True))
+    seen = [Seen(image, attributes={"eyeglasses": label}) for image, label in zip(photo, labels, strict=True)]
+    pairs = [Pair(*each, None, None) for each in zip(seen, photo, drawing, strict=True)]
+    model, found = Exported(models / "caricature"), Findings()
+    judge = Classifier(Bright(), 32, "judge, sha256 0", ())
+    add_kept(found, model, pairs, judge, Path("photos"))
+    values = {name: each.value for name, each in found.figures.items()}
+    assert values == {"kept/eyeglasses": 0.75, "kept/eyeglasses/no": 1, "kept/eyeglasses/yes": 0.5}
+    assert found.remarks == ["judge is right about eyeglasses in 83% of 5 photos, every answer weighing the same"]
+    with pytest.raises(DataError, match="photos: of no face is"):
+        add_kept(found, model, [Pair(Seen(photo[0]), photo[0], photo[0], None, None)], judge, Path("photos"))
+
+
+def test_a_classifier_that_taught_the_model_is_no_evidence(tmp_path: Path) -> None:
+    """As of a recogniser, by the name that its run has."""
+    file = onnx_file(TRANSLATOR_GRAPH, replace(TRANSLATOR, provenance={"teachers": "judge, sha256 1"}))
+    publish(tmp_path, "taught", 1, {"model.onnx": file})
+    image, found = np.zeros((256, 256, 3), np.uint8), Findings()
+    pairs = [Pair(Seen(image, attributes={"smiling": 1}), image, image, None, None)]
+    add_kept(found, Exported(tmp_path / "taught"), pairs, Classifier(Bright(), 32, "judge, sha256 1", ()), Path("x"))
+    assert any("judge was in the losses of taught/1" in remark for remark in found.remarks)
+
+
+def test_the_command_asks_a_classifier(models: Path, photos: Path, tmp_path: Path) -> None:
+    """A translator that changes nothing keeps what photos have by their table, and no probe is asked about it."""
+    table = tmp_path / "index.csv"
+    table.write_text(f"file,smiling\n{photos / 'person1-neutral.jpg'},-1\n{photos / 'person1-smiling.jpg'},1\n")
+    run_, _ = indifferent(tmp_path / "judge")
+    how = ("--set", "strength=0", "--features", models / "sphereface" / "1", "--into", tmp_path)
+    done = run(models / "caricature" / "1", "--data", table, "--attributes", run_, *how)
+    assert done.exit_code == 0, done.output
+    figures = {name: each[0] for name, each in json.loads(done.stdout)["figures"].items() if name.startswith("kept")}
+    assert figures == {"kept/smiling": 1, "kept/smiling/no": 1}
+    assert "judge is right about smiling in 50% of 2 photos" in " ".join(json.loads(done.stdout)["remarks"])
+
+
+def test_only_what_becomes_of_photos_is_judged_by_attributes(models: Path, photos: Path, tmp_path: Path) -> None:
+    """An encoder makes no pictures; a run that is none is named."""
+    judge, _ = indifferent(tmp_path / "judge")
+    with pytest.raises(DataError, match=r"\(encoder\): only"):
+        evaluate(models / "sphereface" / "1", photos, attributes=judge)
+    with pytest.raises(RunError, match="nowhere"):
+        evaluate(models / "caricature" / "1", photos, attributes=tmp_path / "nowhere")

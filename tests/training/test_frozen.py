@@ -10,15 +10,17 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from export.parity import open_session
+from tests.training import labelled
+from tests.training.labelled import indifferent
 from training.data.terms import terms
 from training.engine.errors import CheckpointError, TrainingError
 from training.engine.run import Run
-from training.losses.frozen import perceptual, recogniser
+from training.losses.frozen import classifier, perceptual, recogniser
 from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
 from training.networks.sphereface import SphereFace, pictures_to_faces
 from training.networks.vgg import Vgg16
-from training.recipes import sphereface
+from training.recipes import attributes, sphereface
 
 BUNDLED = Path(__file__).parents[2] / "models" / "sphereface" / "3"
 SOURCE = "toys (CC0)"
@@ -94,3 +96,21 @@ def test_vgg_is_read_from_either_kind_of_file(tmp_path: Path) -> None:
     for name in ("part.safetensors", "none.pth"):
         with pytest.raises(CheckpointError, match=name):
             perceptual(tmp_path / name)
+
+
+def test_a_classifier_is_the_average_of_its_run(tmp_path: Path) -> None:
+    """In the form that its weights have, with the size and the terms of what it learnt on."""
+    run, network = indifferent(tmp_path / "judge")
+    found = classifier(run)
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in found.network.state_dict().items())
+    assert found.size == 32 and found.sources == (labelled.SOURCE,) and found.name.startswith("judge, sha256 ")
+    assert not found.network.training and not any(each.requires_grad for each in found.network.parameters())
+
+
+def test_what_is_no_classifier_is_named(trained: SphereFace, tmp_path: Path) -> None:
+    """Nothing there, a run of another recipe, a run without a checkpoint."""
+    imported(trained, tmp_path / "faces")
+    Run(tmp_path / "empty").begin("attributes", attributes.Recipe(attributes.Config()))
+    for name in ("nowhere", "faces", "empty"):
+        with pytest.raises(TrainingError, match=str(tmp_path / name)):
+            classifier(tmp_path / name)

@@ -59,10 +59,10 @@ def smooth_field(width: int, height: int, rng: Rng) -> np.ndarray:
     return field / max(float(np.linalg.norm(field, axis=2).max()), 1e-6)
 
 
-def painted(view: np.ndarray, rng: Rng) -> np.ndarray:
-    """The view through one painter's hand, sometimes inked over."""
+def painted(view: np.ndarray, rng: Rng, *, coloured: bool = False) -> np.ndarray:
+    """The view through one painter's hand, sometimes inked over; `coloured`: not by one who has no colours."""
     painters: tuple[Filter, ...] = (flattened, posterised, dabbed, pencilled)
-    view = painters[rng.integers(len(painters))](view, rng)
+    view = painters[rng.integers(len(painters) - coloured)](view, rng)
     return inked(view, rng) if rng.random() < 0.5 else view
 
 
@@ -105,13 +105,13 @@ def inked(view: np.ndarray, rng: Rng) -> np.ndarray:
     return (view * np.clip(lines, 0, 1)[..., None]).astype(np.uint8)
 
 
-def degraded(view: np.ndarray, rng: Rng) -> np.ndarray:
-    """Light and camera: gain, offset and tint, then at times grey, a loss of resolution, noise."""
+def degraded(view: np.ndarray, rng: Rng, *, coloured: bool = False) -> np.ndarray:
+    """Light and camera: gain, offset and tint, then at times grey, unless `coloured`, a loss of resolution, noise."""
     colours = view.astype(np.float32)
     gain = rng.uniform(0.75, 1.3) * rng.uniform(0.92, 1.08, 3)
     mean = colours.mean()
     colours = (colours - mean) * gain.astype(np.float32) + mean + rng.uniform(-25, 25)
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 and not coloured:
         colours = np.repeat(colours.mean(2, keepdims=True), 3, axis=2)
     if rng.random() < 0.25:
         colours = blurred(colours, rng)

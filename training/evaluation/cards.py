@@ -14,6 +14,10 @@ Of photos that are made of drawings: whether a person is known by them among 40 
 
     LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/3 PACKED
 
+Of a classifier of attributes, a run that no model comes of, on faces set aside, each attribute in each domain:
+
+    python -m training.evaluation.cards attributes runs/attributes LABELLED.pack
+
 The pack is that of training.data.recognition, PACKED the folder of training.data.portraits. `likeness eval` has the
 figures of any other pictures.
 """
@@ -31,6 +35,7 @@ import typer
 
 from export.alignment import cut, similarity
 from training.console import told
+from training.data.attributes import ANSWERS
 from training.data.blends import chip
 from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.pack import Pack
@@ -41,7 +46,11 @@ from training.data.portraits import gather as gather_portraits
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.exported import Exported
 from training.evaluation.restoration import Eyes, People, recognised
+from training.losses.frozen import classifier
+from training.metrics.attributes import balanced
+from training.metrics.classifier import told as classified
 from training.metrics.encoders import Embed, against_drawings, realised, table
+from training.metrics.interval import share
 from training.metrics.judge import Face, Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 from training.metrics.lips import reddened_rate, redness
@@ -185,6 +194,26 @@ def photo(
             pairs += [*zip(drawings, made, strict=True)][:16:2]
         if sheet:
             contact_sheet(pairs).save(sheet)
+
+
+@app.command()
+def attributes(
+    run: Annotated[Path, typer.Argument(help="a run of the recipe attributes")],
+    packed: Annotated[Path, typer.Argument(help="a pack with labels and faces set aside")],
+) -> None:
+    """How often it is right; drawings are asked about their smile a second time with the mouth upside down."""
+    with told():
+        judge, pack = classifier(run), Pack(packed).where("split", TEST)
+        typer.echo("| faces | attribute | count | right | by answer | their mean |\n|---|---|---|---|---|---|")
+        for each in classified(judge.network, pack, judge.size):
+            names = ANSWERS[each.attribute]
+            right = share(each.known == each.found, each.pictures)
+            answers = [
+                f"{names[code]} {(each.found[each.known == code] == code).mean():.2f} of {(each.known == code).sum()}"
+                for code in np.unique(each.known)
+            ]
+            cells = [each.domain, each.attribute, f"{each.pictures}", f"{right:.3f}", ", ".join(answers)]
+            typer.echo(f"| {' | '.join(cells)} | {balanced(each.known, each.found):.3f} |")
 
 
 def reporter(judge: Judge, photos: Sequence[np.ndarray]) -> Callable[[str, Sequence[np.ndarray]], None]:

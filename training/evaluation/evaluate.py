@@ -15,11 +15,14 @@ from training.evaluation import encoding, generation, translation
 from training.evaluation.exported import Exported, Request
 from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery, has_domain
+from training.losses import frozen
 from training.metrics import statistics
 from training.metrics.features import Dlib, Encoder, Inception, Network
 from training.metrics.interval import Interval
 
 DLIB = "dlib"
+TRANSLATING = "translator", "rotator"
+"""Roles that make pictures of photos."""
 FAR = "0.01"
 """The rate of an encoder's thresholds by which identity is judged."""
 
@@ -40,6 +43,7 @@ def evaluate(
     against: Path | None = None,
     *,
     features: Sequence[str] = (DLIB,),
+    attributes: Path | None = None,
     request: Request | None = None,
     count: int = 0,
 ) -> Evaluation:
@@ -49,19 +53,24 @@ def evaluate(
     any, or of a generator other photos than `data`; or their statistics (.npz), which are good for FID.
     `features` are the networks that distances are measured by: dlib, the folder of an encoder, or a file of
     Inception-v3's weights. Each encoder is asked, too, whether drawings keep who a face is.
+    `attributes` is a run of that recipe, which is asked what else drawings keep of photos with labels.
 
-    Raises RepositoryError, ContractError, ControlError for a request that the model does not take, DataError.
+    Raises RepositoryError, ContractError, ControlError for a request that the model does not take, DataError, and of a
+    run RunError and CheckpointError.
     """
     model, request = Exported(folder), request or {}
     model.contract.values(request)
     photos = Gallery(data, PHOTO, count)
+    classifier = None if attributes is None else frozen.classifier(attributes)
     if against is None and has_domain(data, DRAWING):
         against = data
     networks = [network(name) for name in features]
+    if classifier is not None and model.contract.role not in TRANSLATING:
+        raise DataError(f"{folder} ({model.contract.role}): only what becomes of photos is judged by attributes")
     match model.contract.role:
-        case "translator" | "rotator":
+        case role if role in TRANSLATING:
             drawings = None if against is None else _real(against, DRAWING, count)
-            found = translation.evaluate(model, photos, drawings, networks, request)
+            found = translation.evaluate(model, photos, drawings, networks, request, classifier)
         case "generator":
             real = photos if against is None else _real(against, PHOTO, count)
             found = generation.evaluate(model, photos, real, networks, request)

@@ -27,6 +27,7 @@ MEANINGS = {
     "lipstick": "share of men whose lips are redder than those of 95 of 100 men in photos; 0.05: as in photos",
     "reddened": "share of drawings whose lips, against the cheeks, are redder than in the photo by over 4 of a*",
     "flips": "share of drawings in which the attribute is the other way round",
+    "kept": "share of drawings with the photo's attribute, where the classifier is right about the photo",
     "accuracy": "same person or not, mean of ten folds",
     "tar": "share of pairs of one person that are accepted at this rate of false ones",
     "rank-1": "share of probes whose nearest picture of the gallery shows the same person",

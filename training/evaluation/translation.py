@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from export.alignment import SPHEREFACE, Image, cut, similarity
+from export.alignment import SPHEREFACE, SQUARE_256, Image, cut, similarity
 from export.contract import STYLE, Contract, ControlError
 from training.console import watched
+from training.data.attributes import ANSWERS, UNKNOWN, Codes, codes_of
+from training.data.crops import part
 from training.data.points import five
 from training.evaluation.comparison import compare
 from training.evaluation.exported import Exported, Request, Warp
@@ -18,9 +20,11 @@ from training.evaluation.faces import faces
 from training.evaluation.findings import Findings, Sheet
 from training.evaluation.gallery import Gallery, Seen
 from training.evaluation.teachers import dlib_s, teachers
+from training.losses.frozen import Classifier
 from training.metrics import attributes, interval
+from training.metrics.classifier import answers
 from training.metrics.diversity import diversity
-from training.metrics.features import Encoder, Network, labelled
+from training.metrics.features import Encoder, Network, framed, labelled
 from training.metrics.judge import FEWEST, Face, Judge, estimates, identity, sized
 from training.metrics.lips import lipstick_rate, reddened_rate, redness
 
@@ -46,11 +50,17 @@ class Pair:
 
 
 def evaluate(
-    model: Exported, photos: Gallery, drawings: Gallery | Path | None, networks: Sequence[Network], request: Request
+    model: Exported,
+    photos: Gallery,
+    drawings: Gallery | Path | None,
+    networks: Sequence[Network],
+    request: Request,
+    classifier: Classifier | None = None,
 ) -> Findings:
     """Identity, exaggeration, folds, styles, lips, attributes, and the distance from drawings if there are some.
 
-    Encoders among the networks judge identity, too. DataError if no photo has a face.
+    Encoders among the networks judge identity, too, and a classifier the attributes that it knows. DataError if no
+    photo has a face.
     """
     found, judge, template = Findings(), Judge(), model.contract.template
     assert template is not None
@@ -66,6 +76,8 @@ def evaluate(
     add_folds(found, model, pairs, request)
     add_styles(found, model, pairs, request)
     add_lips(found, pairs)
+    if classifier is not None:
+        add_kept(found, model, pairs, classifier, photos.path)
     add_attributes(found, pairs)
     if drawings is not None:
         if isinstance(drawings, Gallery):
@@ -166,14 +178,48 @@ def _is_man(seen: Seen) -> bool:
     return any(name.lower() == MALE and value > 0 for name, value in seen.attributes.items())
 
 
+def add_kept(found: Findings, model: Exported, pairs: Sequence[Pair], classifier: Classifier, photos: Path) -> None:
+    """What drawings keep of the attributes that their photos are known to have, of all answers and of each.
+
+    Of all pairs, whether dlib sees a face or not. DataError if nothing is known of the photos.
+    """
+    judge = classifier.name.partition(", ")[0]
+    columns = {name: [pair.seen.attributes.get(name, np.nan) for pair in pairs] for name in ANSWERS}
+    before, after = (_answers(classifier, model, [getattr(pair, side) for pair in pairs]) for side in NAMES)
+    for name, codes in codes_of(columns, len(pairs), photos).items():
+        chosen = {name: codes != UNKNOWN}
+        chosen |= {f"{name}/{answer}": codes == code for code, answer in enumerate(ANSWERS[name])}
+        for label, rows in chosen.items():
+            share = attributes.kept(codes[rows], before[name][rows], after[name][rows])
+            if share is not None:
+                found.figures[f"kept/{label}"] = share
+        rows = chosen[name]
+        if rows.any():
+            right = attributes.balanced(codes[rows], before[name][rows])
+            of = f"{right:.0%} of {rows.sum()} photos, every answer weighing the same"
+            found.remark(f"{judge} is right about {name} in {of}")
+    if judge in teachers(model):
+        found.remark(f"{judge} was in the losses of {model.name}: what it says of attributes is no evidence")
+
+
+def _answers(classifier: Classifier, model: Exported, pictures: Sequence[Image]) -> Mapping[str, Codes]:
+    """About pictures in the frame of the model."""
+    frame = part(SQUARE_256, classifier.size, classifier.size)
+    return answers(classifier.network, [framed(each, model.contract.template, frame) for each in pictures])
+
+
 def add_attributes(found: Findings, pairs: Sequence[Pair]) -> None:
-    """Flips of every attribute of two values that all faces have, by probes that are worth their answers."""
+    """Flips of every attribute of two values that all faces have, by probes that are worth their answers.
+
+    Not of those that a classifier was asked about.
+    """
     judged = _seen(pairs)
     if not judged:
         return
     photos = np.array([before.descriptor for _, before, _ in judged])
     drawings = np.array([after.descriptor for _, _, after in judged])
-    for name in sorted(set.intersection(*(set(seen.attributes) for seen, _, _ in judged))):
+    names = set.intersection(*(set(seen.attributes) for seen, _, _ in judged))
+    for name in sorted(each for each in names if f"kept/{each}" not in found.figures):
         values = np.array([seen.attributes[name] for seen, _, _ in judged])
         flipped = attributes.flips(photos, drawings, values == values.max()) if len(set(values)) == 2 else None
         if flipped is not None and flipped.accuracy >= attributes.TRUSTED:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from export.repository import GRAPH, Repository, RepositoryError
 from training.data.terms import foreign as foreign_source
@@ -12,7 +14,8 @@ from training.engine import checkpoint, foreign
 from training.engine.checkpoint import Tensors
 from training.engine.errors import CheckpointError
 from training.engine.run import FACTS, Run
-from training.networks import sphereface, vgg
+from training.networks import attributes, sphereface, vgg
+from training.networks.attributes import Attributes
 from training.networks.sphereface import SphereFace
 from training.networks.vgg import Vgg16
 
@@ -48,6 +51,30 @@ def recogniser(path: Path) -> Recogniser:
     return Recogniser(network.eval().requires_grad_(False), _digested(name, file), sources)
 
 
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier of attributes that learns no more."""
+
+    network: Attributes
+    size: int
+    """Pixels of the squares that it learnt on, which show the frame of export.alignment.SQUARE_256."""
+    name: str
+    """As of a recogniser."""
+    sources: tuple[str, ...]
+
+
+def classifier(run: Path) -> Classifier:
+    """Of a run of `attributes`. CheckpointError or RunError if there is none."""
+    state, settings = _averages(run, "attributes", "classifier")
+    try:
+        network = Attributes(*attributes.form(state))
+        network.load_state_dict(state)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{run} has no classifier of attributes: {error}") from error
+    name = _digested(run.absolute().name, Run(run).latest)
+    return Classifier(network.eval().requires_grad_(False), settings["size"], name, tuple(settings["sources"]))
+
+
 def perceptual(path: Path) -> tuple[Vgg16, str]:
     """VGG-16 of a file of torch.save or safetensors, and the file with its digest. CheckpointError."""
     try:
@@ -68,12 +95,17 @@ def _published(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
 
 def _trained(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
     """The same of a run's averages."""
+    state, settings = _averages(folder, "sphereface", "encoder")
+    return folder.absolute().name, Run(folder).latest, state, tuple(settings.get("sources", ()))
+
+
+def _averages(folder: Path, recipe: str, network: str) -> tuple[Tensors, Mapping[str, Any]]:
+    """Of one network of a run, and the run's settings. CheckpointError, RunError."""
     run = Run(folder)
-    facts, found = run.facts(), run.state("sphereface")
+    facts, found = run.facts(), run.state(recipe)
     if found is None:
         raise CheckpointError(f"{folder} has no checkpoint yet")
-    state = checkpoint.unpacked("averages", found[0])["encoder"]
-    return folder.absolute().name, run.latest, state, tuple(facts["settings"].get("sources", ()))
+    return checkpoint.unpacked("averages", found[0])[network], facts["settings"]
 
 
 def _digested(name: str, file: Path) -> str:

@@ -1,12 +1,14 @@
-"""Whether a drawing keeps what a photo shows: woman or man, glasses, a smile, by a linear probe on a face's descriptor.
+"""Whether a drawing keeps what a photo shows: woman or man, glasses, a smile.
 
-The probe is taught on the photos' own labels and asked about the photos, and the drawings of photos, that it was not
-taught on. It errs; so only drawings of photos are counted that it was right about.
+A classifier of attributes says so (training.metrics.classifier), or of what none knows a linear probe on a face's
+descriptor, taught on the photos' own labels and asked about the photos, and the drawings of photos, that it was not
+taught on. Both err; so only drawings of photos are counted that they were right about.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +51,18 @@ def flips(photos: NDArray[np.float64], drawings: NDArray[np.float64], has: NDArr
     right = seen == has
     if not right.any():
         return None
-    accuracy = float(np.mean([right[has].mean(), right[~has].mean()]))
-    return Flips(interval.share(drawn[right] != has[right]), accuracy)
+    return Flips(interval.share(drawn[right] != has[right]), balanced(has, seen))
+
+
+def kept(known: NDArray[np.int64], photos: NDArray[np.int64], drawings: NDArray[np.int64]) -> Interval | None:
+    """Share of drawings with the answer of their photo, of the photos [N] of which it is right; None if it never is."""
+    right = photos == known
+    return interval.share(drawings[right] == known[right]) if right.any() else None
+
+
+def balanced(known: NDArray[Any], found: NDArray[Any]) -> float:
+    """The share of right answers [N], the mean over all answers that there are: the commonest alone is worth little."""
+    return float(np.mean([(found[known == answer] == answer).mean() for answer in np.unique(known)]))
 
 
 def _folds(has: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
