@@ -191,7 +191,9 @@ def test_two_at_once_are_too_many_for_one_place(keys: Path) -> None:
     assert asyncio.run(scene()) == [200, 429, 200]
 
 
-@pytest.mark.parametrize(("key", "status"), [("wrong", 401), (OPERATOR, 403), (LIMITED, 429)], ids=["wrong", "scope", "quota"])
+@pytest.mark.parametrize(
+    ("key", "status"), [("wrong", 401), (OPERATOR, 403), (LIMITED, 429)], ids=["wrong", "scope", "quota"]
+)
 def test_who_is_refused_is_refused_before_the_body(keys: Path, key: str, status: int) -> None:
     """For 401, 403 and 429 not one byte of the body is asked for."""
     app = application(Settings(api_keys=keys))
