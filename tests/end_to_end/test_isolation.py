@@ -129,7 +129,7 @@ def test_a_request_is_answered_the_same_in_any_company(
         ("/translate", {"image": photo}, png),
         ("/translate", {"image": photo}, {**png, "strength": "2.5", "style": "ink"}),
         ("/translate", {"image": smiling}, {**png, "strength": "0.3", "seed": "7"}),
-        ("/translate", {"image": stranger}, {**png, "style": "1,-1,0.5,0,2,-2"}),
+        ("/translate", {"image": stranger}, {**png, "style": "1,-1,0.5,0,2,-2,1,0,-1,0.5"}),
         ("/translate", {"image": group}, {**png, "faces": "all", "output": "photo"}),
         ("/translate", {"image": group}, {**png, "faces": "all", "style": "poster"}),
         ("/translate", {"image": stranger}, {**png, "faces": "aligned", "identity": "false"}),

@@ -227,7 +227,7 @@ def test_folds_are_read_off_the_grid_of_the_graph(across: int, share: float, tmp
 
 def test_the_bundled_caricature_does_not_fold(models: Path) -> None:
     """At the strength that it was made for; the toy has no warp."""
-    caricature = Exported(BUNDLED / "caricature" / "2")
+    caricature = Exported(BUNDLED / "caricature")
     photo = cv2.cvtColor(cv2.imread(str(ASSETS / "person1-neutral.jpg")), cv2.COLOR_BGR2RGB)
     warp = Warp.of(caricature)
     assert warp is not None and warp.folded([photo], {"strength": 1.0}).tolist() == [0.0]
