@@ -169,3 +169,13 @@ def test_a_classifier_is_asked_about_faces_set_aside(tmp_path: Path) -> None:
     assert "| photo | eyeglasses | 24 | 0.500 (0.314..0.686) | no 1.00 of 12, yes 0.00 of 12 | 0.500 |" in told.output
     assert "| drawing | smiling | 24 | 0.500 (" in told.output and "yes 0.00 of 24" in told.output
     assert told.output.count("hair_color") == 2 and "bald 1.00 of 4, blond 0.00 of 4" in told.output
+
+
+def test_a_reader_of_styles_is_asked_about_every_look(packed: Path) -> None:
+    """The bundled one names the look of the one drawing that there is of each, and a caricature in it is the nearer."""
+    bundled = Path(__file__).parents[2] / "models"
+    told = CliRunner().invoke(app, ["styles", str(bundled / "style"), str(bundled / "caricature"), str(packed)])
+    assert told.exit_code == 0, told.output
+    rows = list(map(json.loads, told.output.splitlines()))
+    assert [row["of"] for row in rows] == [*STYLES]
+    assert all(row["named"] in (0, 1) and row["difference"] < row["of other looks"] for row in rows)

@@ -10,6 +10,10 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
     python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
     python -m training.evaluation.cards beside models/caricature/3 PACKED PHOTO... --sheet beside.jpg
 
+Of a reader of styles: drawings of people set aside in every look, and what the caricature makes of what was read.
+
+    python -m training.evaluation.cards styles models/style/1 models/caricature/3 PACKED
+
 Of photos that are made of drawings: whether a person is known by them among 40 who were in no training.
 
     LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/3 PACKED
@@ -34,12 +38,13 @@ import numpy as np
 import typer
 
 from export.alignment import cut, similarity
+from export.contract import STYLE
 from training.console import told
 from training.data.attributes import ANSWERS
 from training.data.blends import chip
 from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.pack import Pack
-from training.data.painter import STYLES, paint
+from training.data.painter import STYLES, nearest, paint
 from training.data.pairs import UNSEEN, exaggerated
 from training.data.portraits import Portraits
 from training.data.portraits import gather as gather_portraits
@@ -214,6 +219,35 @@ def attributes(
             ]
             cells = [each.domain, each.attribute, f"{each.pictures}", f"{right:.3f}", ", ".join(answers)]
             typer.echo(f"| {' | '.join(cells)} | {balanced(each.known, each.found):.3f} |")
+
+
+@app.command()
+def styles(
+    model: Model,
+    translator: Model,
+    packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
+) -> None:
+    """Of every fourth person set aside, drawn by the painter's rules in every look: which share is read as that look.
+
+    Somebody else is then drawn in the style that was read: how far that is from the true style's drawing, and how far
+    those of other looks are from it, as mean differences of colour, 0..1.
+    """
+    with told():
+        people, reader, drawer = Portraits.load(packed / "set-aside.npz"), Exported(model), Exported(translator)
+        rows = range(0, len(people), 4)
+        others = [people.images[(row + 37) % len(people)] for row in rows]
+        named = {name: np.stack(drawer.draw(others, {STYLE: name})) / 255 for name in STYLES}
+        for name, look in STYLES.items():
+            drawings = [paint(people.images[row], people.landmarks[row].astype(float), look) for row in rows]
+            read = reader.run(drawings, [{}] * len(drawings))
+            redrawn = drawer.run(others, [{STYLE: style} for style in read]) / 255
+            away = {each: float(np.abs(named[name] - drawn).mean()) for each, drawn in named.items() if each != name}
+            figures = {
+                "named": float(np.mean([nearest(style) == name for style in read])),
+                "difference": float(np.abs(named[name] - redrawn).mean()),
+                "of other looks": float(np.mean([*away.values()])),
+            }
+            typer.echo(json.dumps({"of": name} | {key: round(value, 3) for key, value in figures.items()}))
 
 
 def reporter(judge: Judge, photos: Sequence[np.ndarray]) -> Callable[[str, Sequence[np.ndarray]], None]:
