@@ -15,7 +15,7 @@ from training.data.pictures import read
 from training.data.portraits import Landmarker, aligned
 from training.evaluation.exported import Exported
 from training.networks.pixels import picture
-from training.networks.satnet_r import FRAME, PARTS, Translator, eased, from_state
+from training.networks.satnet_r import FRAME, PARTS, Translator, from_state
 
 MODELS = Path(__file__).parents[2] / "models"
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -47,10 +47,8 @@ def network_(caricature: Exported) -> Translator:
 def carried(network: Translator, photo: np.ndarray, landmarks: np.ndarray, strength: Tensor, parts: Tensor) -> Tensor:
     """Where the photo's landmarks come to lie in the drawing [N, 68, 2], pixels: along the inverse of the flow."""
     count, warp = len(strength), network.warp
-    seen = F.avg_pool2d(picture(torch.from_numpy(photo)[None]), 2)
-    velocity = warp.head(seen, torch.zeros(1, CODE_SIZE))
-    share = 1 + ((parts - 1)[:, :, None, None] * warp.masks).sum(1, keepdim=True)
-    forth = warp.flow(-velocity * share * eased(strength)[:, None, None, None])
+    seen = picture(torch.from_numpy(photo)[None].expand(count, -1, -1, -1))
+    forth = warp.flow(-warp.velocity(seen, strength, torch.zeros(count, CODE_SIZE), parts))
     at = torch.from_numpy(landmarks).float()[None, None].expand(count, -1, -1, -1)
     moves = F.grid_sample(forth, (at + 0.5) * 2 / FRAME - 1, padding_mode="border", align_corners=False)
     return at[:, 0] + moves[:, :, 0].transpose(1, 2) * FRAME / 2

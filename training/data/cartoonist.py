@@ -3,33 +3,30 @@
 What is the person's own stays: where jaw, eyes, brows, nose and mouth stand, the skin's tone, the hair's outline and
 colour, glasses, a beard, the smile. All else is the set's: proportions, palette, outlines, a white ground.
 
-A face is moved by one smooth map, the same for everybody, that takes the mean portrait to the set's mean face; so the
-cartoon is a simple function of the photo, and a small network can learn it.
+A face is moved by one smooth map, the same for everybody (training.data.proportions); so the cartoon is a simple
+function of the photo, and a small network can learn it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from export.alignment import Image
-from training.data.caricaturist import mirrored, spline
 from training.data.heads import THIN, Array, Head, calm, head
+from training.data.proportions import moved, telling
 from training.data.traits import Colour, Traits, traits
+from training.data.vector import Sheet, curve, ellipse
 
-SIDE = 256
-FINE = 4  # times the side on which is drawn
 INK = (27, 21, 21)
 WHITE = (255, 255, 255)
 PUPIL = (12, 10, 10)
 FRAME = (46, 42, 46)  # of glasses
 LINE, HAIR_LINE = 2.6, 1.9  # how broad outlines are, pixels
 MIDDLE = (128.0, 128.0)
-AXIS = 255 / 2  # x of what stands in the middle of a face
 LONG = 18.0  # pixels of hair beside the ears and below, from which on it hangs down
 SHORT = np.array([(50, 150), (62, 104), (75, 92), (90, 82), (105, 76), (150, 120)], float)
 """How far hair that does not hang down reaches: degrees from upwards, pixels."""
@@ -41,117 +38,6 @@ LASH = np.array([(0.92, -0.25), (1.2, -0.5)])
 LENS = np.array([(24, -6), (20, -16), (0, -18), (-19, -15), (-23, -3), (-19, 12), (-4, 19), (13, 18), (22, 8)], float)
 FLASH = np.array([(-22, 8), (-8, -5), (4, -6), (0, 0), (14, -3), (22, 2), (8, 1), (-6, 8), (-3, 1), (-10, 2)], float)
 """The light on hair."""
-
-# The left half of the mean portrait (68 landmarks by dlib, congress256), and where the Cartoon Set has the same.
-HALF = np.array(
-    [
-        ((60, 121), (64, 115)),  # jaw
-        ((61, 139), (66, 132)),
-        ((62.5, 156), (69, 149)),
-        ((66, 173), (73, 166)),
-        ((72, 189), (80, 181)),
-        ((83, 203), (90, 195)),
-        ((96, 214), (102, 206)),
-        ((111.5, 223.5), (115, 215)),
-        ((128, 226), (128, 218)),
-        ((75.5, 111), (70, 97)),  # brow
-        ((94, 100.5), (90, 87)),
-        ((116.5, 106), (112, 91)),
-        ((99, 119), (94, 118)),  # eye
-        ((115, 157.5), (115, 156)),  # nose
-        ((128, 162), (128, 160)),
-        ((99.5, 176), (105, 175)),  # mouth
-        ((128, 177.5), (128, 176)),
-        ((128, 192), (128, 192)),
-        ((128, 66), (128, 62)),  # hairline
-        ((86, 76), (81, 70)),
-        ((128, 33), (128, 18)),  # crown
-        ((61, 63), (55, 52)),
-        ((46, 108), (44, 101)),
-        ((28, 130), (23, 127)),
-        ((40, 225), (36, 226)),
-        ((0, 255), (-5, 258)),
-        ((0, 0), (-8, -12)),
-        ((128, 255), (128, 252)),
-    ],
-    float,
-)
-
-PORTRAIT = np.array(
-    [
-        (61.9, 121.4),
-        (62.7, 138.5),
-        (64.0, 155.4),
-        (66.3, 172.4),
-        (72.2, 188.5),
-        (82.4, 202.4),
-        (95.6, 214.0),
-        (110.5, 223.5),
-        (AXIS, 226.4),
-        (144.5, 223.5),
-        (159.4, 214.0),
-        (172.6, 202.4),
-        (182.8, 188.5),
-        (188.7, 172.4),
-        (191.0, 155.4),
-        (192.3, 138.5),
-        (193.1, 121.4),
-        (75.0, 110.7),
-        (82.6, 102.8),
-        (93.8, 100.2),
-        (105.4, 101.6),
-        (116.4, 105.9),
-        (138.6, 105.9),
-        (149.6, 101.6),
-        (161.2, 100.2),
-        (172.4, 102.8),
-        (180.0, 110.7),
-        (AXIS, 117.3),
-        (AXIS, 128.6),
-        (AXIS, 139.8),
-        (AXIS, 151.5),
-        (113.5, 157.3),
-        (120.2, 159.8),
-        (AXIS, 162.2),
-        (134.8, 159.8),
-        (141.5, 157.3),
-        (88.5, 119.5),
-        (95.3, 115.7),
-        (103.1, 115.8),
-        (110.2, 120.5),
-        (102.7, 121.7),
-        (95.0, 121.6),
-        (144.8, 120.5),
-        (151.9, 115.8),
-        (159.7, 115.7),
-        (166.5, 119.5),
-        (160.0, 121.6),
-        (152.3, 121.7),
-        (98.2, 175.8),
-        (109.0, 173.5),
-        (119.5, 172.7),
-        (AXIS, 174.2),
-        (135.5, 172.7),
-        (146.0, 173.5),
-        (156.8, 175.8),
-        (146.5, 186.5),
-        (136.1, 191.1),
-        (AXIS, 192.0),
-        (118.9, 191.1),
-        (108.5, 186.5),
-        (102.0, 176.7),
-        (119.4, 176.8),
-        (AXIS, 177.7),
-        (135.6, 176.8),
-        (153.0, 176.7),
-        (135.8, 183.9),
-        (AXIS, 185.0),
-        (119.2, 183.9),
-    ]
-)
-"""The mean face of portraits, 68 landmarks; symmetric."""
-EVEN, ODD = 1.35, 0.6
-"""What a person's deviation from it is multiplied by: the symmetric part, and the other, which mostly is pose."""
 
 ABOVE_EARS = 80.0, 97.0  # degrees from upwards between which hair before the head runs out
 
@@ -180,73 +66,6 @@ def drawn(face: Array, found: Head, person: Traits) -> Image:
     if person.glasses:
         draw_glasses(sheet, placed)
     return sheet.picture()
-
-
-@cache
-def knots() -> tuple[Array, Array]:
-    """Points of the mean portrait [N, 2] and of the set's mean face, both halves."""
-    other = HALF.copy()
-    other[..., 0] = SIDE - HALF[..., 0]
-    both = np.concatenate([HALF, other[HALF[:, 0, 0] < SIDE / 2]])
-    return both[:, 0], both[:, 1]
-
-
-def moved(points: Array) -> Array:
-    """Where points [N, 2] of a portrait stand in its cartoon."""
-    source, target = knots()
-    return points + spline(source, target - source, points, SIDE)
-
-
-def telling(face: Array) -> Array:
-    """A face [68, 2] with more of what is its own, and less of a turned head."""
-    own = face - PORTRAIT
-    other = mirrored(face[None])[0] - PORTRAIT
-    return PORTRAIT + EVEN * (own + other) / 2 + ODD * (own - other) / 2
-
-
-class Sheet:
-    """White paper, on which shapes are drawn in pixels of the frame."""
-
-    def __init__(self) -> None:
-        self._canvas = np.full((FINE * SIDE, FINE * SIDE, 3), 255, np.uint8)
-
-    def fill(self, points: Array, colour: Colour) -> None:
-        """A closed shape [N, 2]."""
-        cv2.fillPoly(self._canvas, [fine(points)], tuple(map(int, colour)), cv2.LINE_AA, 4)
-
-    def stroke(self, points: Array, colour: Colour, width: float, *, closed: bool = False) -> None:
-        """A line [N, 2] as broad as `width`."""
-        breadth = max(1, round(FINE * width))
-        cv2.polylines(self._canvas, [fine(points)], closed, tuple(map(int, colour)), breadth, cv2.LINE_AA, 4)
-
-    def within(self, border: Array, *shapes: tuple[Array, Colour]) -> None:
-        """Closed shapes, of which only that is drawn which lies in a border [N, 2]."""
-        before = self._canvas.copy()
-        mask = np.zeros(before.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [fine(border)], 255, cv2.LINE_AA, 4)
-        for points, colour in shapes:
-            self.fill(points, colour)
-        self._canvas = np.where(mask[..., None] > 127, self._canvas, before)
-
-    def picture(self) -> Image:
-        """uint8 [256, 256, 3] RGB."""
-        return np.asarray(cv2.resize(self._canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def fine(points: Array) -> NDArray[np.int32]:
-    """In sixteenths of the sheet's own pixels."""
-    return np.round(((np.asarray(points) + 0.5) * FINE - 0.5) * 16).astype(np.int32)
-
-
-def curve(points: Array, *, closed: bool = False, count: int = 8) -> Array:
-    """A smooth line through points [N, 2] (Catmull and Rom 1974)."""
-    p = np.asarray(points, float)
-    ends = (p[-1:], p[:2]) if closed else (2 * p[:1] - p[1:2], 2 * p[-1:] - p[-2:-1])
-    q = np.concatenate([ends[0], p, ends[1]])
-    t = (np.arange(count) / count)[None, :, None]
-    a, b, c, d = (q[k : len(q) - 3 + k, None] for k in range(4))
-    line = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    return np.concatenate([line.reshape(-1, 2), p[:1] if closed else p[-1:]])
 
 
 @dataclass(frozen=True)
@@ -449,11 +268,3 @@ def dark(colour: Colour) -> Colour:
 def bright(colour: Colour) -> Colour:
     """Of the light on hair."""
     return tuple(np.array(colour) + 0.38 * (255 - np.array(colour)))
-
-
-def ellipse(middle: Array, across: float, down: float, turn: float = 0, count: int = 48) -> Array:
-    """Points [N, 2] on it; `turn` in degrees."""
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    around = np.stack([across * np.cos(angle), down * np.sin(angle)], -1)
-    return np.asarray(middle + around @ np.array([[c, s], [-s, c]]))

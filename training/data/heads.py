@@ -150,13 +150,22 @@ def usual(angles: Array, jaw: Array) -> Array:
 def plain_skin(landmarks: Array, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Cheeks, nose and lower forehead, where there is skin and no hair [H, W], 0 or 1."""
     mask = np.zeros(shape, np.uint8)
-    p = landmarks
-    for side in ((p[2], p[3], p[48], p[31], p[39], p[41], p[36]), (p[14], p[13], p[54], p[35], p[42], p[46], p[45])):
-        polygon = np.array(side)
-        polygon = polygon.mean(0) + 0.75 * (polygon - polygon.mean(0))
-        cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(p[[27, 31, 33, 35, 21, 22]]).astype(np.int32)), 1)
+    for cheek in cheeks(landmarks, 0.75):
+        cv2.fillPoly(mask, [np.round(cheek).astype(np.int32)], 1)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(landmarks[[27, 31, 33, 35, 21, 22]]).astype(np.int32)), 1)
     return mask
+
+
+def cheeks(landmarks: Array, share: float) -> list[Array]:
+    """Polygons between eye, nose, mouth and jaw on both sides, made smaller."""
+    sides = ((2, 3, 48, 31, 39, 41, 36), (14, 13, 54, 35, 42, 46, 45))
+    return [smaller(landmarks[list(side)], share) for side in sides]
+
+
+def smaller(points: Array | list[Array], share: float) -> Array:
+    """A polygon about its own middle."""
+    around = np.asarray(points)
+    return np.asarray(around.mean(0) + share * (around - around.mean(0)))
 
 
 def likelihood(colours: Array, weights: Array) -> Array:

@@ -41,7 +41,6 @@ class Look:
 
 PLAIN = Look(0.85, 0.9, 0.6, 0.05, 0.02, 0.55, 0.02, 0.02, 0.02, 0.02)
 
-# The first is the default.
 STYLES = {
     "gouache": replace(PLAIN, flat=0.97, paper=0.12, warmth=0.6),
     "ink": replace(PLAIN, line=0.98, flat=0.95, colour=0.01, paper=0.99, solid=0.98),
@@ -52,6 +51,8 @@ STYLES = {
     "engraving": replace(PLAIN, line=0.95, flat=0.4, colour=0.02, paper=0.45, hatch=0.99, warmth=0.98, solid=0.05),
     "oil": replace(PLAIN, line=0.3, flat=0.7, colour=0.92, split=0.98, warmth=0.6),
 }
+
+DEFAULT = next(iter(STYLES.values()))
 
 STYLE_SIZE = len(fields(Look))
 PAPER = np.array([250, 246, 236], np.float32) / 255

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.alignment import Image
-from training.data.heads import THIN, Array, Head
-
-Colour = tuple[float, float, float]
-"""RGB, 0..255."""
+from training.data.heads import THIN, Array, Head, cheeks, smaller
+from training.data.vector import Colour
 
 GLASSES = np.array([1.08, 1.25, 2.39, 3.23, 1.12, -21.06])
 """Of edges below the eyes, the bar and the edges on the bridge, the sides of the nose, the temples; and 1."""
@@ -25,6 +23,7 @@ BEARD = np.array([0.087, 0.049, 0.017, 0.039, 0.41, 0.054, 0.324, 2.972, -0.303,
 """Of how dark, how grey and how rough lip, chin and jaw are beside the cheeks; and 1."""
 MOUSTACHE = np.array([0.221, -0.084, 0, 0.282, -0.027, 0, 1.216, -1.211, 0, -8.1])
 
+CHEEK = 0.7  # of its polygon, for its colour
 USUAL_SKIN = np.array([20.0, 20.0])
 """What a* and b* cheeks have in portraits."""
 
@@ -91,7 +90,7 @@ class Traits:
 
 def traits(photo: Image, face: Array, head: Head) -> Traits:
     """Of a photo uint8 [256, 256, 3] RGB with 68 landmarks and the borders of its hair."""
-    cheek = lab(np.median(inside(photo, cheeks(face)), 0)[None])[0]
+    cheek = lab(np.median(inside(photo, cheeks(face, CHEEK)), 0)[None])[0]
     skin = skin_colour(cheek, brightest(photo))
     # Half of what tells skin from the usual is the colour of the light.
     light = np.array([0, *(0.5 * (cheek[1:] - USUAL_SKIN))])
@@ -187,18 +186,6 @@ def hair_pixels(photo: Image, head: Head) -> Array:
     return photo[at[:, 1], at[:, 0]].astype(float)
 
 
-def smaller(points: Array | list[Array], share: float) -> Array:
-    """A polygon about its own middle."""
-    around = np.asarray(points)
-    return np.asarray(around.mean(0) + share * (around - around.mean(0)))
-
-
-def cheeks(p: Array) -> list[Array]:
-    """Of both sides."""
-    sides = ((2, 3, 48, 31, 39, 41, 36), (14, 13, 54, 35, 42, 46, 45))
-    return [smaller(p[list(side)], 0.7) for side in sides]
-
-
 def iris_disc(eye: Array) -> Array:
     """The middle of an eye [6, 2]."""
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
@@ -228,7 +215,7 @@ def beside_cheeks(photo: Image, face: Array) -> Array:
         tone = lab(np.median(inside(photo, places), 0)[None])[0]
         return np.array([tone[0], np.hypot(*tone[1:]), np.log(inside(rough, places).mean() + 0.3)])
 
-    cheek = seen(cheeks(face))
+    cheek = seen(cheeks(face, CHEEK))
     found = np.stack([seen(places) for places in beard_places(face)]) - cheek
     return np.concatenate([-found[:, 0], -found[:, 1], found[:, 2]])
 

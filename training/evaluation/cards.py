@@ -44,7 +44,7 @@ from training.data.attributes import ANSWERS
 from training.data.blends import chip
 from training.data.caricaturist import FaceSpace, artists_slope
 from training.data.pack import Pack
-from training.data.painter import STYLES, nearest, paint
+from training.data.painter import DEFAULT, STYLES, nearest, paint
 from training.data.pairs import UNSEEN, exaggerated
 from training.data.portraits import Portraits
 from training.data.portraits import gather as gather_portraits
@@ -270,9 +270,8 @@ def reddened(pairs: Sequence[tuple[Face, Face | None]]) -> dict[str, float]:
 
 def taught(people: Portraits, space: FaceSpace, strength: float = 1.0) -> Iterator[np.ndarray]:
     """The procedural caricaturist's drawings in the default look."""
-    look = next(iter(STYLES.values()))
     for photo, landmarks in zip(people.images, people.landmarks.astype(float), strict=True):
-        yield paint(*exaggerated(photo, landmarks, space, strength), look)
+        yield paint(*exaggerated(photo, landmarks, space, strength), DEFAULT)
 
 
 def embedding(encoder: Exported) -> Embed:

@@ -253,13 +253,18 @@ class Warp(nn.Module):
         self.register_buffer("masks", part_masks(), persistent=False)
 
     def displacement(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
-        """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame.
+        """Where each pixel comes from, relative to itself: [B, 2, 32, 32] in units of half the frame."""
+        moved: Tensor = self.flow(self.velocity(picture, strength, code, parts))
+        return moved
+
+    def velocity(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
+        """Of which the displacement is the flow; the flow of its negative says where each pixel goes: [B, 2, 32, 32].
 
         `strength` [B], 0..3; `code` [B, 8]; `parts` [B, 4], how much of the strength each of PARTS gets.
         """
         velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
-        return self.flow(velocity * share * eased(strength)[:, None, None, None])
+        return velocity * share * eased(strength)[:, None, None, None]
 
     def forward(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
         """The exaggerated photo [B, 3, S, S]; strength 0 gives the photo itself."""

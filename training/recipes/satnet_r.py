@@ -43,7 +43,7 @@ from export.alignment import SQUARE_256, Template
 from export.contract import STYLE, Contract, Control
 from training.data.errors import DataError
 from training.data.pack import Pack
-from training.data.painter import STYLE_SIZE, STYLES
+from training.data.painter import DEFAULT, STYLE_SIZE, STYLES
 from training.data.paired import COLUMNS, Beside, Drawings, Shapes
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
@@ -93,7 +93,6 @@ STRENGTHS = (0.2, 2.5)
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
 
-DEFAULT = next(iter(STYLES.values()))
 SHARES = Control("parts", (len(PARTS),), 0.0, 2.0, (1.0,) * len(PARTS), f"Share of the strength for {', '.join(PARTS)}")
 CONTROLS = (
     Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
