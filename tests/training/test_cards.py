@@ -18,6 +18,7 @@ from training.data.recognition import FRAME, TEST, Faces, Photo, Sight
 from training.evaluation import cards
 from training.evaluation.cards import STRENGTHS, app, drawn_by
 from training.evaluation.exported import Exported
+from training.metrics.interval import Interval
 
 
 def faces(people: int = 20) -> Faces:
@@ -159,6 +160,22 @@ def test_photos_of_drawings_are_judged_beside_the_drawings(models, tmp_path, fac
     found = {name: themselves[name] for name in ("detected", "rank-1")}
     assert themselves["detected"].startswith("1.000 (") and toy["photos"] == found != toy["drawings"]
     assert [look["of"] for look in looks] == ["gouache", f"{UNSEEN}, unseen"] and sheet.stat().st_size > 1000
+
+
+def test_cartoons_are_compared_with_drawings_that_nobody_learnt_from(models, packed, photo, monkeypatch) -> None:
+    """The photos' own distance, then the procedural cartoonist's and the model's, each with what it is less."""
+    file, sheet = packed / "drawing.png", packed / "sheet.png"
+    Image.fromarray(photo).save(file)
+    monkeypatch.setattr(cards, "set_aside_drawings", lambda data: [(str(number), file) for number in range(4)])
+    monkeypatch.setattr(cards, "kernel", lambda wanted, made: Interval(*[float(len(wanted) - made.mean())] * 3))
+    names = [str(models / name / "1") for name in ("caricature", "sphereface")]
+    told = CliRunner().invoke(app, ["cartoon", *names, str(packed), "--data", str(packed), "--sheet", str(sheet)])
+    assert told.exit_code == 0, told.output
+    themselves, teacher, toy = map(json.loads, told.output.splitlines())
+    assert list(themselves) == ["of", "kid@sphereface/1"] and sheet.stat().st_size > 1000
+    assert (teacher["of"], toy["of"]) == ("procedural cartoonist", "caricature/1") and {"less"} <= set(teacher) & set(
+        toy
+    )
 
 
 def test_a_classifier_is_asked_about_faces_set_aside(tmp_path: Path) -> None:

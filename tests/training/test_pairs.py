@@ -3,12 +3,14 @@
 import cv2
 import numpy as np
 
+from training.data import proportions
 from training.data.caricaturist import CODE_SIZE
 from training.data.painter import STYLE_SIZE, Look, nearest, paint
 from training.data.pairs import (
     UNSEEN,
     WARP_CELLS,
     cartoon_pair,
+    cartoon_shape_pair,
     cell_centres,
     drawing_pair,
     random_style,
@@ -46,6 +48,16 @@ def test_a_drawn_shape_is_labelled_with_the_way_back(photo, faces, space):
         assert np.abs(source - drawn).mean() < 1.5
 
 
+def test_a_shape_is_labelled_with_the_proportions_of_its_cartoon(photo, faces, space):
+    """The displacement is that of the reshaped face to its cartoon, without a code, and the field carries it."""
+    pair = cartoon_shape_pair(photo, faces[0], space, np.random.default_rng(0))
+    face, move, code, field = (pair.numbers[name] for name in ("landmarks", "displacement", "code", "field"))
+    assert pair.image.shape == (128, 128, 3) and not code.any()
+    assert np.allclose(move, proportions.displacement(face.astype(float)), atol=1e-3)
+    back = resampled(cell_centres(WARP_CELLS).reshape(WARP_CELLS, WARP_CELLS, 2) + field, (face + move)[None])[0]
+    assert np.abs(back - face).mean() < 1.5
+
+
 def test_an_unseen_look_is_not_drawn():
     """Styles are near all the other looks, and near that one only by chance."""
     random = np.random.default_rng(0)
@@ -65,7 +77,7 @@ def test_a_drawing_stands_beside_its_photo(photo, faces, space):
 
 
 def test_a_cartoon_stands_beside_its_photo(photo, faces, space):
-    """On the left the photo, on the right its cartoon on white; the style is that of no other look."""
+    """On the left the photo in its proportions, on the right the cartoon on white; the style is that of no look."""
     pair = cartoon_pair(photo, faces[0], space, np.random.default_rng(0))
     left, right = np.hsplit(pair.image, 2)
     assert left.shape == right.shape == photo.shape

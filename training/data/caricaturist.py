@@ -151,17 +151,23 @@ def skull(face: np.ndarray) -> np.ndarray:
 def flow(face: np.ndarray, displacement: np.ndarray, side: int = 256, cells: int = 32) -> np.ndarray:
     """Backward map of the warp that carries landmarks by a displacement: source pixels [cells, cells, 2] of each cell.
 
-    The landmarks travel on straight lines; at each moment a thin-plate spline spreads their velocity over the plane,
+    Forehead and hair follow the landmarks.
+    """
+    crown = skull(face)
+    crown_move = skull(face + displacement) - crown
+    return carried(np.concatenate([face, crown]), np.concatenate([displacement, REACH * crown_move]), side, cells)
+
+
+def carried(start: np.ndarray, move: np.ndarray, side: int = 256, cells: int = 32) -> np.ndarray:
+    """Backward map of the warp that carries points [N, 2]: source pixels [cells, cells, 2] of each cell.
+
+    The points travel on straight lines; at each moment a thin-plate spline spreads their velocity over the plane,
     and the cells are carried back against it, step by step. Every step is near the identity, so their composition
     does not fold.
     """
     centres = (np.arange(cells) + 0.5) * side / cells - 0.5
     at = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
     anchors = frame_anchors(side)
-    crown = skull(face)
-    crown_move = skull(face + displacement) - crown
-    start = np.concatenate([face, crown])
-    move = np.concatenate([displacement, REACH * crown_move])
     for step in range(STEPS, 0, -1):
         moved = start + move * (step - 0.5) / STEPS
         knots = np.concatenate([moved, anchors])

@@ -3,7 +3,8 @@
     python -m training.data.pairs shapes PACKED OUT.pack        faces, reshaped at random, and where their landmarks go
     python -m training.data.pairs undrawn-shapes PACKED OUT.pack    drawings of such faces, and where theirs came from
     python -m training.data.pairs drawings PACKED OUT.pack      photos, each beside its painting in a random look
-    python -m training.data.pairs cartoons PACKED OUT.pack      photos, each beside its cartoon
+    python -m training.data.pairs cartoon-shapes PACKED OUT.pack    reshaped faces, and a cartoon's proportions
+    python -m training.data.pairs cartoons PACKED OUT.pack      photos so shaped, each beside its cartoon
 
 All write packs; nothing is drawn twice.
 """
@@ -18,6 +19,7 @@ import typer
 from rich.progress import track
 
 from export.alignment import SQUARE_256, apply, invert, similarity
+from training.data import proportions
 from training.data.caricaturist import CODE_SIZE, FaceSpace, flow, mirrored
 from training.data.cartoonist import cartoon
 from training.data.pack import Example, write
@@ -51,16 +53,30 @@ def shape_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, rando
     Reshaping a photo along the shape space gives people who do not exist, with exact labels; the mouth is moved on its
     own, since most people smile for a portrait. Every other pair has a warp code.
     """
-    face = landmarks.astype(float)
+    image, face = somebody(photo, landmarks.astype(float), space, random)
+    code = random.standard_normal(CODE_SIZE) * (random.random() < 0.5)
+    displacement = space.displacement(face, code=code)
+    return _shape(image, face, displacement, flow(face, displacement, cells=WARP_CELLS), code)
+
+
+def cartoon_shape_pair(
+    photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator
+) -> Example:
+    """A face [128, 128] as in `shape_pair`, with the way to its cartoon's proportions."""
+    image, face = somebody(photo, landmarks.astype(float), space, random)
+    return _shape(image, face, proportions.displacement(face), proportions.flow(face), np.zeros(CODE_SIZE))
+
+
+def somebody(
+    photo: np.ndarray, face: np.ndarray, space: FaceSpace, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo [128, 128] of a face reshaped, shifted and turned at random, and its landmarks in the frame."""
     reshaping = random_reshaping(face, space, random)
     wobble = alignment_error(random)
     # The crop that the service's five points cut differs a little from the one that 68 landmarks cut.
     at = apply(invert(wobble), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
     image = sample(cv2.blur(photo, (2, 2)), resampled(flow(face, reshaping), at))
-    moved = apply(wobble, face + reshaping)
-    code = random.standard_normal(CODE_SIZE) * (random.random() < 0.5)
-    displacement = space.displacement(moved, code=code)
-    return _shape(image, moved, displacement, flow(moved, displacement, cells=WARP_CELLS), code)
+    return image, apply(wobble, face + reshaping)
 
 
 def undrawn_shape_pair(
@@ -109,7 +125,7 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
 
 
 def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
-    """A photo, mirrored and relit at random, and beside it its cartoon [256, 512].
+    """A photo in its cartoon's proportions, mirrored and relit at random, and beside it the cartoon [256, 512].
 
     The cartoon is drawn before the light is changed: skin and hair keep their colours. The cartoonist exaggerates
     himself, so the `space` is not asked. There is one look, whose style is zeros.
@@ -117,7 +133,10 @@ def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     face = landmarks.astype(float)
     if random.random() < 0.5:
         photo, face = np.ascontiguousarray(photo[:, ::-1]), mirrored(face[None], SIDE)[0]
-    pair = np.hstack([relit(photo, random), cartoon(photo, face)])
+    wobble = alignment_error(random)
+    photo, face = sample(photo, apply(invert(wobble), cell_centres(SIDE)).reshape(SIDE, SIDE, 2)), apply(wobble, face)
+    shaped = sample(photo, resampled(proportions.flow(face), everywhere()))
+    pair = np.hstack([relit(shaped, random), cartoon(photo, face)])
     return Example(pair, numbers={"style": np.zeros(STYLE_SIZE, np.float32)})
 
 
@@ -203,6 +222,7 @@ def sample(image: np.ndarray, source: np.ndarray) -> np.ndarray:
 PAIRS = {
     "shapes": shape_pair,
     "undrawn-shapes": undrawn_shape_pair,
+    "cartoon-shapes": cartoon_shape_pair,
     "drawings": drawing_pair,
     "cartoons": cartoon_pair,
 }
@@ -221,7 +241,10 @@ def main(
     portraits = Portraits.load(packed / "train.npz")
     space = FaceSpace.load(packed)
     # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
-    pool = np.array([kind.endswith("shapes") or "congress256" in name for name in portraits.names]).nonzero()[0]
+    chosen = np.array([kind.endswith("shapes") or "congress256" in name for name in portraits.names])
+    if kind == "cartoons":
+        chosen &= np.array([proportions.turned(face) < proportions.FRONTAL for face in portraits.landmarks])
+    pool = chosen.nonzero()[0]
     random = np.random.default_rng(seed)
     order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
     pairs = (

@@ -104,6 +104,13 @@ def set_aside_photos(root: Path) -> Iterator[tuple[str, Path]]:
         yield f"congress256/{stem}", root / "train-clean" / "congress256" / "img" / f"{stem}.webp"
 
 
+def set_aside_drawings(root: Path) -> Iterator[tuple[str, Path]]:
+    """The 400 drawings of the Cartoon Set that no model trains on."""
+    for path in sorted((root / "train-clean" / "cartoonset256" / "img").iterdir()):
+        if path.stem in set_aside.ids("cartoonset"):
+            yield f"cartoonset256/{path.stem}", path
+
+
 def gather(photos: Iterator[tuple[str, Path]]) -> Portraits:
     """Detect, align and stack; photos without a face for dlib are left out."""
     landmarker = Landmarker()

@@ -7,10 +7,11 @@ from functools import cache
 import numpy as np
 
 from export.alignment import SQUARE_256
-from training.data.caricaturist import mirrored, spline
+from training.data.caricaturist import carried, mirrored, spline
 from training.data.heads import Array
 
 SIDE = SQUARE_256.width
+CELLS = 32  # of a field
 AXIS = (SIDE - 1) / 2  # x of what stands in the middle of a face
 
 # The left half of the mean portrait (68 landmarks by dlib, congress256), and where the Cartoon Set has the same.
@@ -47,6 +48,9 @@ HALF = np.array(
     ],
     float,
 )
+
+HAIR = slice(18, 25)
+"""Rows of what stands about the face."""
 
 PORTRAIT = np.array(
     [
@@ -123,14 +127,21 @@ PORTRAIT = np.array(
 """The mean face of portraits, 68 landmarks; symmetric."""
 EVEN, ODD = 1.35, 0.6
 """What a person's deviation from it is multiplied by: the symmetric part, and the other, which mostly is pose."""
+FRONTAL = 4.5
+"""Up to which a head that is turned becomes a cartoon that is not odd; most portraits are below."""
 
 
 @cache
 def knots() -> tuple[Array, Array]:
     """Points of the mean portrait [N, 2] and of the set's mean face, both halves."""
-    other = HALF.copy()
-    other[..., 0] = SIDE - HALF[..., 0]
-    both = np.concatenate([HALF, other[HALF[:, 0, 0] < SIDE / 2]])
+    return whole(HALF)
+
+
+def whole(half: Array) -> tuple[Array, Array]:
+    """Places and moved places [N, 2] of a left half [M, 2, 2] and of its mirror image."""
+    other = half.copy()
+    other[..., 0] = SIDE - half[..., 0]
+    both = np.concatenate([half, other[half[:, 0, 0] < SIDE / 2]])
     return both[:, 0], both[:, 1]
 
 
@@ -138,6 +149,23 @@ def moved(points: Array) -> Array:
     """Where points [N, 2] of a portrait stand in its cartoon."""
     source, target = knots()
     return points + spline(source, target - source, points, SIDE)
+
+
+def displacement(face: Array) -> Array:
+    """How far each landmark [68, 2] of a portrait is from where it stands in the cartoon of that person, pixels."""
+    return moved(telling(face)) - face
+
+
+def flow(face: Array) -> Array:
+    """Backward map from a person's cartoon to the portrait: source pixels [32, 32, 2] of each cell, without folds."""
+    hair, new = whole(HALF[HAIR])
+    move = np.concatenate([displacement(face), new - hair])
+    return carried(np.concatenate([face, hair]), move, SIDE, CELLS)
+
+
+def turned(face: Array) -> float:
+    """How far the nose of a face [68, 2] is off the middle of the frame, pixels."""
+    return float(abs(face[[27, 30, 33], 0].mean() - AXIS))
 
 
 def telling(face: Array) -> Array:

@@ -27,6 +27,7 @@ CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 PARTS = ("eyes", "nose", "mouth", "jaw")
 STYLE_REACH = 4.0  # no number of a style is beyond it
+LOOK = "look"  # the style in the state of what has one only
 
 
 class Convolution(nn.Sequential):
@@ -326,9 +327,30 @@ class Translator(nn.Module):
     def forward(
         self, image: Tensor, strength: Tensor, style: Tensor, code: Tensor, parts: Tensor, texture: Tensor
     ) -> Tensor:
-        warped = self.warp(picture(image), strength, code, parts)
-        share = texture[:, None, None, None]
-        return pixels((1 - share) * warped + share * self.painter(warped, style))
+        return drawn(self.warp(picture(image), strength, code, parts), self.painter, style, texture)
+
+
+def drawn(warped: Tensor, painter: Painter, style: Tensor, texture: Tensor) -> Tensor:
+    """From the warped photo to the drawing of it, uint8 [B, S, S, 3]."""
+    share = texture[:, None, None, None]
+    return pixels((1 - share) * warped + share * painter(warped, style))
+
+
+class Cartoonist(nn.Module):
+    """The whole graph of one look: image uint8 [B, S, S, 3] and the controls -> image uint8 [B, S, S, 3].
+
+    strength [B], 0..2, how far the face takes a cartoon's proportions; parts [B, 4] and texture [B] as a `Translator`
+    has them.
+    """
+
+    def __init__(self, warp: Warp, painter: Painter) -> None:
+        super().__init__()
+        self.warp, self.painter = warp, painter
+        self.register_buffer(LOOK, torch.zeros(STYLE_SIZE))
+
+    def forward(self, image: Tensor, strength: Tensor, parts: Tensor, texture: Tensor) -> Tensor:
+        warped = self.warp(picture(image), strength, no_code(strength), parts)
+        return drawn(warped, self.painter, self.look.expand(strength.shape[0], -1), texture)
 
 
 class Restorer(nn.Module):
@@ -344,9 +366,13 @@ class Restorer(nn.Module):
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor) -> Tensor:
         drawing = picture(image)
-        no_code = torch.zeros_like(strength)[:, None].expand(-1, CODE_SIZE)
-        back = self.warp.displacement(drawing, strength, no_code, parts)
+        back = self.warp.displacement(drawing, strength, no_code(strength), parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
+
+
+def no_code(strength: Tensor) -> Tensor:
+    """The warp codes [B, 8] of what is a face's own."""
+    return torch.zeros_like(strength)[:, None].expand(-1, CODE_SIZE)
 
 
 class Exemplar(nn.Sequential):
@@ -378,6 +404,7 @@ class StyleReader(nn.Module):
 
 GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
     Translator: ("warp", "painter"),
+    Cartoonist: ("warp", "painter"),
     Restorer: ("warp", "painter", "exemplar"),
     StyleReader: ("exemplar",),
 }
@@ -393,7 +420,7 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
     if "exemplar.1.weight" in state:
         parts["exemplar"] = Exemplar(len(state["exemplar.1.weight"]))
-    kind = next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
+    kind = Cartoonist if LOOK in state else next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
     model = kind(*parts.values())
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that

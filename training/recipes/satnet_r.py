@@ -11,6 +11,8 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
     likeness export runs/paint --to models/style/1 --set exports=exemplar
 
+With `direction=cartoon` there is one look, and the warp is to the proportions of that.
+
 With `direction=photo` the same two parts undo both steps in reverse: the painter makes a photo of a drawing, by the
 style that it reads of that, and the warp, which sees the drawing too, takes it back to the face's own shape.
 
@@ -71,9 +73,11 @@ from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
     GRAPHS,
+    LOOK,
     LOOK_AT,
     PARTS,
     STYLE_REACH,
+    Cartoonist,
     Exemplar,
     Painter,
     Restorer,
@@ -94,20 +98,32 @@ SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
 
 SHARES = Control("parts", (len(PARTS),), 0.0, 2.0, (1.0,) * len(PARTS), f"Share of the strength for {', '.join(PARTS)}")
+TEXTURE = Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing")
 CONTROLS = (
     Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
     Control(STYLE, (STYLE_SIZE,), -STYLE_REACH, STYLE_REACH, DEFAULT.style(), "How it is drawn, each N(0, 1)"),
     Control("code", (CODE_SIZE,), -4.0, 4.0, (0.0,) * CODE_SIZE, "Another exaggeration of the same face, each N(0, 1)"),
     SHARES,
-    Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing"),
+    TEXTURE,
 )
 """In the order of the network's inputs."""
+SHAPED = Control("strength", (), 0.0, 2.0, 1.0, "How far the face takes a cartoon's proportions: 0 keeps its own")
 UNDONE = Control("strength", (), 0.0, 2.0, 1.0, "How far the exaggeration is undone: 0 keeps the drawing's shape")
+TAKEN: Mapping[str, Sequence[Control]] = {
+    "caricature": CONTROLS,
+    "cartoon": (SHAPED, SHARES, TEXTURE),
+    "photo": (UNDONE, SHARES),
+}
+"""By direction."""
 DESCRIPTIONS = {
     "caricature": "Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
+    "cartoon": "Photo to cartoon: gives a face a cartoon's proportions and draws it in vector art (SATNet-R)",
     "photo": "Drawing to photo: undoes what was exaggerated about a face and makes a photo of it (SATNet-R)",
 }
 """By direction."""
+
+KINDS: Mapping[str, type[nn.Module]] = {"caricature": Translator, "cartoon": Cartoonist, "photo": Restorer}
+"""The graphs that are exported, by direction."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -119,7 +135,7 @@ class Config(Plan):
     images: int = 132_000
     checkpoint: int = 12_000
     sheet: int = 12_000
-    direction: Literal["caricature", "photo"] = "caricature"
+    direction: Literal["caricature", "cartoon", "photo"] = "caricature"
     """What becomes of photos, or else of drawings."""
     part: Literal["warp", "paint"] = "warp"
     side: int = 256
@@ -236,15 +252,17 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
-        One that reads styles itself makes photos.
+        One that reads styles itself makes photos, one that has a look of its own cartoons.
         """
         states: dict[str, Tensors] = {"warp": {}, "painter": {}}
         for key, value in state.items():
+            if key == LOOK:
+                continue
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
         try:
             settings: dict[str, Any] = {
-                "direction": "photo" if "exemplar" in states else "caricature",
+                "direction": "photo" if "exemplar" in states else "cartoon" if LOOK in state else "caricature",
                 "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
                 "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
                 "deformable": "deep.2.convolution.head.weight" in states["painter"],
@@ -390,10 +408,10 @@ class Recipe(engine.Recipe):
         return found
 
     def _made(self, step: Step) -> Tensor:
-        """The whole translation of the batch's photos, at any strength and code; of drawings what is painted alone."""
+        """The whole translation of the batch's photos, at any strength and code; else what is painted alone."""
 
         def make() -> Tensor:
-            if self.config.direction == "photo":
+            if self.config.direction != "caricature":
                 return self._painted(step.networks, step.batch)[0]
             photo, random = picture(step.batch["photo"]), step.random
             strength, code = STRENGTHS[1] * random.uniform(), random.normal(CODE_SIZE)
@@ -440,16 +458,17 @@ class Recipe(engine.Recipe):
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         """What is translated; of the warp its own code, none at two strengths, another; else drawings, some in styles.
 
-        Of photos that are made there are the drawing, the photo, and what is made at no strength.
+        Of cartoons, and of photos that are made, there are what is given, what is wanted and what is painted.
         """
         warp = networks["warp"]
         if self.config.part == "warp":
             photo, none = picture(examples["image"]), torch.zeros_like(examples["code"])
             looks = ((1, examples["code"]), (1, none), (2, none), (1, random.normal(CODE_SIZE)))
             rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
-        elif self.config.direction == "photo":
+        elif self.config.direction != "caricature":
             painted, wanted, _ = self._painted(networks, examples)
-            rows = [picture(examples["drawing"]), wanted, painted]
+            given = "drawing" if self.config.direction == "photo" else "photo"
+            rows = [picture(examples[given]), wanted, painted]
         else:
             photo = picture(examples["photo"])
             warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
@@ -510,7 +529,7 @@ class Recipe(engine.Recipe):
         """Of the graph that is exported."""
         if self.config.exports == "exemplar":
             return StyleReader
-        return Restorer if self.config.direction == "photo" else Translator
+        return KINDS[self.config.direction]
 
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
@@ -539,12 +558,12 @@ class Recipe(engine.Recipe):
                 description="Drawing to style: reads how it is drawn, as the translator's `style` takes it (SATNet-R)",
                 provenance=dict(provenance),
             )
-        photo = self.config.direction == "photo"
+        several = self.config.direction == "caricature"
         return Contract(
             role="translator",
             template=_template(side),
-            controls=(UNDONE, SHARES) if photo else CONTROLS,
-            styles={} if photo else {name: look.style() for name, look in STYLES.items()},
+            controls=TAKEN[self.config.direction],
+            styles={name: look.style() for name, look in STYLES.items()} if several else {},
             output="image",
             output_shape=(side, side, 3),
             description=DESCRIPTIONS[self.config.direction],

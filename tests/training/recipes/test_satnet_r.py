@@ -472,6 +472,36 @@ def restorer_(shapes: Path, drawings: Path, warp: Path, tmp_path_factory: pytest
     return folder / "photo" / "1" / GRAPH
 
 
+@pytest.fixture(name="cartoonist", scope="module")
+def cartoonist_(shapes: Path, drawings: Path, warp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported one, of runs that began with networks of the caricature."""
+    folder = tmp_path_factory.mktemp("cartoon")
+    moves = trained(shapes, folder / "warp", warp, direction="cartoon")
+    paints = trained(drawings, folder / "paint", warp, direction="cartoon", part="paint")
+    publish_run(paints, folder / "cartoon" / "1", settings={"joined": str(moves)})
+    return folder / "cartoon" / "1" / GRAPH
+
+
+def test_a_cartoonist_has_one_look(cartoonist: Path, photo: NDArray[np.uint8]) -> None:
+    """Strength, parts and texture are all that it takes; each acts, and its own weights rebuild it."""
+    draw = Translated(cartoonist.read_bytes())
+    assert [control.name for control in draw.contract.controls] == ["strength", "parts", "texture"]
+    assert not draw.contract.styles and draw.contract.description.startswith("Photo to cartoon")
+    made = draw(photo)
+    others = draw(photo, strength=2.0), draw(photo, parts=[0.0] * len(PARTS)), draw(photo, texture=0.0)
+    assert all((other != made).any() for other in others)
+    compare(
+        from_state(load_state(cartoonist)), cartoonist.read_bytes(), draw.contract, draw_feed(draw.contract, seed=3)
+    )
+
+
+def test_a_published_cartoonist_is_gone_on_with(cartoonist: Path, tmp_path: Path) -> None:
+    """Imported it is of its direction, and what it has learnt is what was joined."""
+    import_run("satnet_r", [cartoonist], tmp_path / "run")
+    settings = Run(tmp_path / "run").facts()["settings"]
+    assert (settings["direction"], settings["learnt"]) == ("cartoon", ["warp", "painter"])
+
+
 def test_a_restorer_asks_for_no_style(restorer: Path, photo: NDArray[np.uint8]) -> None:
     """How far it undoes and of which parts is all; both act, and what it is stands in its contract."""
     restore = Translated(restorer.read_bytes())
