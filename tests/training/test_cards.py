@@ -15,10 +15,13 @@ from training.data.painter import STYLES
 from training.data.pairs import UNSEEN
 from training.data.portraits import Portraits
 from training.data.recognition import FRAME, TEST, Faces, Photo, Sight
-from training.evaluation import cards
-from training.evaluation.cards import STRENGTHS, app, drawn_by
+from training.evaluation.cards.__main__ import app
+from training.evaluation.cards.caricature import STRENGTHS
+from training.evaluation.cards.encoder import drawn_by
 from training.evaluation.exported import Exported
 from training.metrics.interval import Interval
+
+CARDS = "training.evaluation.cards"
 
 
 def faces(people: int = 20) -> Faces:
@@ -149,8 +152,8 @@ def test_photos_of_drawings_are_judged_beside_the_drawings(models, tmp_path, fac
     )
     rows = [Photo(assets / f"{name}.jpg", person, points, TEST, "faces-id (toys)") for person, name in shown]
     learnt = replace(rows[0], person="cy", split="train")
-    monkeypatch.setattr(cards, "photos", lambda data: [*rows, learnt, learnt])
-    monkeypatch.setattr(cards, "STYLES", {name: STYLES[name] for name in ("gouache", UNSEEN)})
+    monkeypatch.setattr(f"{CARDS}.photo.photos", lambda data: [*rows, learnt, learnt])
+    monkeypatch.setattr(f"{CARDS}.photo.STYLES", {name: STYLES[name] for name in ("gouache", UNSEEN)})
     model, sheet = str(models / "caricature" / "1"), tmp_path / "sheet.png"
     options = ["--data", str(tmp_path), "--sheet", str(sheet)]
     told = CliRunner().invoke(app, ["photo", model, model, str(tmp_path), *options])
@@ -166,8 +169,12 @@ def test_cartoons_are_compared_with_drawings_that_nobody_learnt_from(models, pac
     """The photos' own distance, then the procedural cartoonist's and the model's, each with what it is less."""
     file, sheet = packed / "drawing.png", packed / "sheet.png"
     Image.fromarray(photo).save(file)
-    monkeypatch.setattr(cards, "set_aside_drawings", lambda data: [(str(number), file) for number in range(4)])
-    monkeypatch.setattr(cards, "kernel", lambda wanted, made: Interval(*[float(len(wanted) - made.mean())] * 3))
+    monkeypatch.setattr(
+        f"{CARDS}.cartoon.set_aside_drawings", lambda data: [(str(number), file) for number in range(4)]
+    )
+    monkeypatch.setattr(
+        f"{CARDS}.cartoon.kernel", lambda wanted, made: Interval(*[float(len(wanted) - made.mean())] * 3)
+    )
     names = [str(models / name / "1") for name in ("caricature", "sphereface")]
     told = CliRunner().invoke(app, ["cartoon", *names, str(packed), "--data", str(packed), "--sheet", str(sheet)])
     assert told.exit_code == 0, told.output

@@ -1,0 +1,1 @@
+"""The tables of model cards, each a command of `python -m training.evaluation.cards`."""
