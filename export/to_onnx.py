@@ -91,7 +91,10 @@ def _trace(network: torch.nn.Module, feed: Feed, contract: Contract) -> onnx.Mod
         )
     if program is None:
         raise ExportError("the exporter returned no graph")
-    return program.model_proto
+    graph = program.model_proto
+    for part in (*graph.graph.node, *graph.graph.value_info):
+        part.ClearField("metadata_props")  # tracebacks, which nobody reads and which tell the exporter's folders
+    return graph
 
 
 def _keep_names(graph: onnx.ModelProto, network: torch.nn.Module) -> None:

@@ -76,9 +76,12 @@ def curves(
 def export_(
     run: Folder,
     to: Annotated[Path, typer.Option(help="models/NAME/VERSION")],
-    data: Annotated[Path | None, typer.Option(help="what thresholds are measured on", exists=True)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="what thresholds, and what shortened weights change, are measured on", exists=True),
+    ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="of an encoder's weights: float32, float16 or int8", show_default=False)
+        str | None, typer.Option(help="of the weights: float32, float16 or int8", show_default=False)
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, of those that a run may change; may be repeated")

@@ -104,12 +104,12 @@ def test_where_a_model_cannot_go_is_told_first(
     assert failed(1, "export", "nowhere", "--to", to) == complaint
 
 
-def test_a_precision_is_chosen_for_encoders(tmp_path: Path) -> None:
-    """Of others nothing measures what it costs; the message says what this is."""
+def test_a_precision_is_chosen_where_it_is_measured(tmp_path: Path) -> None:
+    """Of other recipes nobody would know what it costs."""
     run = Run(tmp_path / "run")
     run.begin("toy", Toy(Config()))
     told = failed(1, "export", run.folder, "--to", tmp_path / "models" / "toy" / "1", "--precision", "int8")
-    assert told == "a precision can be chosen for encoders, whose parity is measured; this is a translator"
+    assert told == "a precision can be chosen where it is measured what that changes; of this recipe it is not"
 
 
 def test_a_file_of_settings_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,8 @@ class Recipe(ABC):
     """Networks that do not begin from those of another run, e.g. the classes of other people."""
     float16: ClassVar[bool] = False
     """Whether the export stores weights in half precision, unless another one is asked for."""
+    compares: ClassVar[bool] = False
+    """Whether `agreed` measures what shortened weights change, so that a precision can be chosen."""
     free: ClassVar[frozenset[str]] = frozenset()
     """Settings of its own that change nothing of what is learnt; they may differ from one export to the next."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()

@@ -179,7 +179,7 @@ def publish_run(
     """Export the averages of a run to models/NAME/VERSION; what was measured, in words.
 
     `data`: what the contract's figures, such as thresholds, are measured on, and how far shortened weights deviate.
-    `precision`: that of an encoder's weights in the file, one of export.precision.STORED; by default the recipe's.
+    `precision`: that of the weights in the file, one of export.precision.STORED; by default the recipe's.
     `settings`: other ones than the run's, of those that change nothing of what was learnt.
 
     Raises RunError, CheckpointError, RecipeError, DeviceError, ContractError and RepositoryError.
@@ -233,10 +233,10 @@ def _stored(recipe: Recipe, precision: str | None, data: Path | None) -> Stored:
     if precision is None:
         return "float16" if recipe.float16 else "float32"
     _known("precision", precision, STORED)
-    if (role := recipe.contract({}).role) != "encoder":
-        raise RunError(f"a precision can be chosen for encoders, whose parity is measured; this is a {role}")
+    if not recipe.compares:
+        raise RunError("a precision can be chosen where it is measured what that changes; of this recipe it is not")
     if precision == "int8" and data is None:
-        raise RunError("int8 is held against float32 on people set aside: --data says which pack has them")
+        raise RunError("int8 is held against float32 on what is set aside: --data says which pack has that")
     return next(each for each in STORED if each == precision)
 
 

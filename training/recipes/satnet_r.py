@@ -43,6 +43,8 @@ from torch.utils.data import default_collate
 
 from export.alignment import SQUARE_256, Template
 from export.contract import STYLE, Contract, Control
+from export.parity import ParityError
+from export.precision import Stored
 from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.painter import DEFAULT, STYLE_SIZE, STYLES
@@ -94,6 +96,10 @@ NETWORKS = {"warp": ("warp",), "paint": ("painter", "exemplar")}
 """What each part trains."""
 STRENGTHS = (0.2, 2.5)
 """At which the warp is looked at in training."""
+COMPARED = 50
+"""Pairs on which shortened weights are held against the ones that were learnt."""
+ALIKE = {"translator": 1.0, "style": 0.02}
+"""How far outputs may then be off on average, by role: levels of 255, numbers of a style."""
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
 
@@ -232,6 +238,7 @@ class Recipe(engine.Recipe):
     Config = Config
     averaged = ("warp", "painter", "exemplar")
     float16 = True
+    compares = True
     free = frozenset({"joined", "exports"})
     symptoms = (by_heart(), always_wins())
     config: Config
@@ -275,14 +282,8 @@ class Recipe(engine.Recipe):
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
-        part, pack = self.config.part, Pack(data)
-        for name, length in COLUMNS[part].items():
-            if name not in pack.columns:
-                raise DataError(f"{data}: part={part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
-            if (found := pack.columns[name].shape[1:2]) != (length,):
-                raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
-        if len(pack) <= self.config.apart:
-            raise DataError(f"{data}: apart={self.config.apart} leaves none of its {len(pack)} pairs to learn from")
+        part = self.config.part
+        _opened(data, part, self.config.apart)
         known = parent.get("learnt", ()) if _direction(parent) == self.config.direction else ()
         learnt = tuple(dict.fromkeys([*known, part]))
         fitted = super().fitted(data, parent)
@@ -531,6 +532,23 @@ class Recipe(engine.Recipe):
             return StyleReader
         return KINDS[self.config.direction]
 
+    def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
+        """How far outputs are off, the mean over pairs set apart of a pack of drawings; ParityError beyond ALIKE."""
+        knobs, contract = self.config, self.contract({})
+        pack = _opened(data, "paint", knobs.apart)
+        given = "photo" if knobs.exports == "translator" and knobs.direction != "photo" else "drawing"
+        rows, random = Drawings(pack, knobs.side, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
+        request = [torch.from_numpy(value)[None] for value in contract.values({}).values()]
+        apart = []
+        for index in range(min(len(rows), COMPARED)):
+            image = torch.from_numpy(rows.row(index, random)[given])[None]
+            whole, stored_so = (each(image, *request).float() for each in (network, short))
+            apart.append(float((whole - stored_so).abs().mean()))
+        off = float(np.mean(apart))
+        if off > ALIKE[contract.role]:
+            raise ParityError(f"{stored}: outputs are {off:.3f} off on average, more than {ALIKE[contract.role]}")
+        return {"apart": off}
+
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
         other = Run(Path(self.config.joined))
@@ -569,6 +587,19 @@ class Recipe(engine.Recipe):
             description=DESCRIPTIONS[self.config.direction],
             provenance=dict(provenance),
         )
+
+
+def _opened(data: Path, part: str, apart: int) -> Pack:
+    """The pack; DataError where it is not one of the part's, or leaves nothing to learn from."""
+    pack = Pack(data)
+    for name, length in COLUMNS[part].items():
+        if name not in pack.columns:
+            raise DataError(f"{data}: part={part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
+        if (found := pack.columns[name].shape[1:2]) != (length,):
+            raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
+    if len(pack) <= apart:
+        raise DataError(f"{data}: apart={apart} leaves none of its {len(pack)} pairs to learn from")
+    return pack
 
 
 def _grown(found: Tensors, own: Tensors) -> Tensors:

@@ -122,6 +122,7 @@ class Recipe(engine.Recipe):
     averaged = ("encoder",)
     anew = ("people", "margin", "teacher")
     float16 = True
+    compares = True
     symptoms = (COLLAPSE,)
     config: Config
 

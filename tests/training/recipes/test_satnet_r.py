@@ -31,7 +31,7 @@ from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
 from training.networks.satnet_r import CODE_SIZE, LOOK, PARTS, Restorer, Translator, from_state, part_masks
 from training.networks.sphereface import SphereFace
-from training.recipes.satnet_r import Config, Recipe, relit
+from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 
 TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}
 SMALL = {"side": 128, "warp_width": 4, "paint_width": 4, "discriminator_width": 2}
@@ -491,6 +491,21 @@ def test_a_cartoonist_has_one_look(cartoonist: Path, photo: NDArray[np.uint8]) -
     others = draw(photo, strength=2.0), draw(photo, parts=[0.0] * len(PARTS)), draw(photo, texture=0.0)
     assert all((other != made).any() for other in others)
     assert LOOK in load_state(cartoonist)
+
+
+def test_weights_of_a_byte_are_held_against_those_learnt(
+    drawings: Path, shapes: Path, paint: Path, warp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By pictures set apart of a pack of drawings; what they change is in the contract, or refused."""
+    settings = {"joined": str(warp)}
+    with pytest.raises(DataError, match="part=paint takes a pack with style"):
+        publish_run(paint, tmp_path / "drawn" / "1", shapes, "int8", settings)
+    publish_run(paint, tmp_path / "drawn" / "1", drawings, "int8", settings)
+    contract = Translated((tmp_path / "drawn" / "1" / GRAPH).read_bytes()).contract
+    assert 0 < contract.parity["apart"] < 1 and contract.provenance["precision"] == "int8"
+    monkeypatch.setitem(ALIKE, "translator", 0.0)
+    with pytest.raises(RunError, match=r"int8: outputs are .* off on average"):
+        publish_run(paint, tmp_path / "drawn" / "2", drawings, "int8", settings)
 
 
 def test_a_published_cartoonist_is_gone_on_with(cartoonist: Path, tmp_path: Path) -> None:
