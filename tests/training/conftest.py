@@ -8,6 +8,8 @@ import pytest
 
 from export.alignment import SQUARE_256
 from training.data.caricaturist import FaceSpace
+from training.data.pictures import read
+from training.data.portraits import Landmarker, aligned
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -79,3 +81,10 @@ def space(faces):
 def photo():
     """A real face uint8 [256, 256, 3] RGB, eyes and mouth near the template."""
     return cv2.cvtColor(cv2.imread(str(ASSETS / "person1-neutral.jpg")), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(scope="session")
+def portraits():
+    """Three photos in the translator's frame, uint8 [256, 256, 3], with their landmarks [68, 2]."""
+    landmarker, photos = Landmarker(), [read(path) for path in sorted(ASSETS.glob("*.jpg"))]
+    return [aligned(photo, landmarker(photo)) for photo in photos]
