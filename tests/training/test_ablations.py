@@ -8,23 +8,24 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from torch import nn
 from typer.testing import CliRunner
 
-from training.data.caricaturist import CODE_SIZE, FaceSpace
+from training.data.caricaturist import CODE_SIZE
 from training.data.pack import Example, Pack, write
 from training.data.painter import STYLE_SIZE
 from training.data.portraits import Portraits
 from training.engine import checkpoint
-from training.engine.recipe import configured
 from training.engine.run import LATEST, Run
-from training.evaluation import ablations
-from training.evaluation.ablations import COLUMNS, VARIANTS, Bench, Runs, Variant, app, named, weights
+from training.evaluation.ablations import bench
+from training.evaluation.ablations.__main__ import app
+from training.evaluation.ablations.bench import Bench
+from training.evaluation.ablations.figures import COLUMNS, table
+from training.evaluation.ablations.runs import Runs, weights
+from training.evaluation.ablations.variants import BASE, VARIANTS, Variant, named
 from training.losses.margin import AngleLinear
 from training.metrics.interval import Interval
 from training.metrics.judge import Face
 from training.networks.sphereface import SphereFace
-from training.recipes.satnet_r import Recipe
 
 TOY = {"warp_width": 4, "paint_width": 4, "discriminator_width": 2, "batch": 2, "apart": 2, "report": 2}
 
@@ -34,8 +35,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     """Networks of few channels, a small face encoder, and a judge who sees a face of few numbers in everything."""
     encoder = tmp_path_factory.mktemp("encoder") / "sphere.pth"
     torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, encoder)
-    monkeypatch.setattr(ablations, "BASE", {**ablations.BASE, **TOY, "recogniser": str(encoder)})
-    monkeypatch.setattr(ablations, "Judge", Glance)
+    for name, value in {**TOY, "recogniser": str(encoder)}.items():
+        monkeypatch.setitem(BASE, name, value)
+    monkeypatch.setattr(bench, "Judge", Glance)
 
 
 class Glance:
@@ -158,3 +160,23 @@ def test_weights_are_not_their_average(run, tmp_path: Path) -> None:
     assert run(*only("paint-raw")).exit_code == 0
     raw, mean = (weights(tmp_path / "into" / "paint", averaged=each)["painter"].state_dict() for each in (False, True))
     assert any(not torch.equal(raw[key], mean[key]) for key in raw)
+
+
+def test_a_warp_that_moves_nothing_explains_nothing(run, packed: Path, drawings: Path, tmp_path: Path) -> None:
+    """Its figures say so, and at strength 0 a drawing is of the photo whatever the warp has learnt."""
+    assert run(*only("warp")).exit_code == 0
+    path = tmp_path / "into" / "warp" / LATEST
+    tensors, facts = checkpoint.load(path)
+    for key in tensors:
+        if key.startswith(("averages/warp/head.field", "averages/warp/head.judge.2")):
+            tensors[key].zero_()
+    checkpoint.save(path, tensors, facts)
+    found = Bench(packed, drawings, 3).judged(named("warp"), path.parent)
+    assert found["explained"].value == found["folded"].value == found["repaint"].value == 0
+
+
+def test_a_table_has_the_variants_that_were_judged() -> None:
+    """In their order; what dlib could not say is a dash."""
+    known = {"b": {"detected": Interval(0.5, 0.25, 0.75)}, "c": {}}
+    rows = table([Variant(name, "?", "paint") for name in "abc"], known, ["detected"]).splitlines()
+    assert rows == ["| variant | detected |", "| --- | --- |", "| b | 0.500 (0.250..0.750) |"]
