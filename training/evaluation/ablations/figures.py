@@ -40,8 +40,10 @@ def figures(path: Path) -> Mapping[str, Mapping[str, Interval]]:
 
 def table(variants: Sequence[Variant], known: Mapping[str, Mapping[str, Interval]], columns: Sequence[str]) -> str:
     """Markdown: a row for each variant that has figures, with intervals."""
-    rows = [["variant", *columns], ["---"] * (len(columns) + 1)]
+    rows = [["variant", "what it asks", *columns], ["---"] * (len(columns) + 2)]
     for variant in variants:
         if found := known.get(variant.name):
-            rows.append([variant.name, *(f"{found[name]:.3f}" if name in found else "-" for name in columns)])
+            rows.append(
+                [variant.name, variant.question, *(f"{found[name]:.3f}" if name in found else "-" for name in columns)]
+            )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -43,20 +43,20 @@ class Variant:
 
 VARIANTS = (
     Variant(WARP, "the warp that all painters begin from", "warp"),
-    Variant("warp-law", "what does the warp learn of the law alone?", "warp", taught="law"),
-    Variant("warp-artists", "and of the artists' habit alone?", "warp", taught="artists"),
+    Variant("warp-law", "is it the law alone?", "warp", taught="law"),
+    Variant("warp-artists", "is it what artists do to every face?", "warp", taught="artists"),
     Variant(PAINT, "colour, edges, lines and style alone", "paint"),
     Variant("paint-again", "how far is another seed from that?", "paint", {"seed": 1}),
-    Variant("paint-raw", "what is the average of weights worth?", "paint", run=PAINT, averaged=False),
-    Variant("paint-unwarped", "what does the warp cost, and what does it bring?", "paint", run=PAINT, strength=0.0),
-    Variant("hinge", "identity: what is below the threshold", "paint", {"hinge": 1.0}),
-    Variant("cosine", "identity: nearer at any distance", "paint", {"cosine": 1.0}),
-    Variant("contrast", "identity: nearer than the others of the batch", "paint", {"contrast": 0.1}),
-    Variant("distillation", "identity: who looks like whom", "paint", {"distillation": 1.0}),
-    Variant("distillation-sharp", "the same at half the temperature", "paint", {"distillation": 1.0, "softness": 0.05}),
-    Variant("distillation-soft", "the same at three times it", "paint", {"distillation": 1.0, "softness": 0.3}),
-    Variant("texture", "a discriminator of patches and the whole", "paint", {"texture": 0.1}),
-    Variant("texture-patch", "a discriminator of patches alone", "paint", {"texture": 0.1, "whole": False}),
+    Variant("paint-raw", "and the weights without their average?", "paint", run=PAINT, averaged=False),
+    Variant("paint-unwarped", "and the drawing without the warp?", "paint", run=PAINT, strength=0.0),
+    Variant("hinge", "identity: like the person, up to a threshold?", "paint", {"hinge": 1.0}),
+    Variant("cosine", "identity: ever more like the person?", "paint", {"cosine": 1.0}),
+    Variant("contrast", "identity: rather the person than the batch's others?", "paint", {"contrast": 0.1}),
+    Variant("distillation", "identity: like whom the person is like?", "paint", {"distillation": 1.0}),
+    Variant("distillation-sharp", "the nearest ones above all?", "paint", {"distillation": 1.0, "softness": 0.05}),
+    Variant("distillation-soft", "everybody alike?", "paint", {"distillation": 1.0, "softness": 0.3}),
+    Variant("texture", "a discriminator of patches and of the whole?", "paint", {"texture": 0.1}),
+    Variant("texture-patch", "of patches alone?", "paint", {"texture": 0.1, "whole": False}),
 )
 
 
