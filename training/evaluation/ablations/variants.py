@@ -58,7 +58,7 @@ VARIANTS = (
     Variant("texture", "a discriminator of patches and of the whole?", "paint", {"texture": 0.1}),
     Variant("texture-patch", "of patches alone?", "paint", {"texture": 0.1, "whole": False}),
 )
-"""Terms of identity have weights at which each pulls about alike at a trained painter: nearly half as hard as the pairs.
+"""Terms of identity have weights at which each pulls about alike at a trained painter, half as hard as the pairs.
 
 The hinge's own threshold is passed by nearly every drawing there, so that it would pull at nothing.
 """
