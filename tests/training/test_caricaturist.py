@@ -91,6 +91,15 @@ def test_the_habit_is_the_artists_mean_move(space):
     assert np.allclose(space.habit[48] * [-1, 1], space.habit[54], atol=1e-6)
 
 
+def test_the_law_and_the_habit_add_up(space, faces):
+    """Alone, the habit moves every upright face alike, and the law leaves the mean face where it is."""
+    law, artists = space.law(), space.artists()
+    whole, parts = space.displacement(faces[0], 2), [each.displacement(faces[0], 2) for each in (law, artists)]
+    assert np.allclose(sum(parts), whole) and all(np.abs(part).max() > 1 for part in parts)
+    assert np.allclose(artists.displacement(space.mean), space.habit)
+    assert np.abs(law.displacement(space.mean)).max() < 1e-5
+
+
 def test_strength_eases():
     """0 at 0, 1 at 1, ever gentler above."""
     values = [ease(strength) for strength in (0, 1, 2, 3)]

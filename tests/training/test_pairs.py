@@ -1,14 +1,20 @@
 """Pairs that the procedural caricaturist draws."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pytest
+from typer.testing import CliRunner
 
 from training.data import proportions
-from training.data.caricaturist import CODE_SIZE
+from training.data.caricaturist import CODE_SIZE, FaceSpace
+from training.data.pack import Pack
 from training.data.painter import STYLE_SIZE, Look, nearest, paint
 from training.data.pairs import (
     UNSEEN,
     WARP_CELLS,
+    app,
     cartoon_pair,
     cartoon_shape_pair,
     cell_centres,
@@ -18,6 +24,7 @@ from training.data.pairs import (
     shape_pair,
     undrawn_shape_pair,
 )
+from training.data.portraits import Portraits
 
 
 def test_a_shape_is_labelled_with_the_displacement_of_its_code(photo, faces, space):
@@ -32,6 +39,35 @@ def test_a_shape_is_labelled_with_the_displacement_of_its_code(photo, faces, spa
         assert np.abs(back - face).mean() < 1.5
         coded += code.any()
     assert 0 < coded < 4
+
+
+@pytest.fixture
+def packed(tmp_path: Path, photo: np.ndarray, faces: np.ndarray) -> Path:
+    """People of one photo, and artists."""
+    names = np.array([f"train-clean/congress256/{person}" for person in range(12)])
+    Portraits(np.stack([photo] * 12), faces[:12].astype(np.float32), names).save(tmp_path / "train.npz")
+    np.savez(tmp_path / "artists.npz", before=faces[:4], after=faces[4:8])
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["law", "artists"])
+def test_shapes_are_taught_by_a_part_of_the_caricaturist(packed: Path, source: str):
+    """By the law alone, or by the artists' habit alone; faces are those of both."""
+    both, part = packed / "both.pack", packed / "part.pack"
+    for out, options in ((both, []), (part, ["--source", source])):
+        told = CliRunner().invoke(app, ["shapes", str(packed), str(out), "--count", "2", *options])
+        assert told.exit_code == 0, told.output
+    rows, wanted = Pack(part).columns, getattr(FaceSpace.load(packed), source)()
+    assert np.array_equal(rows["landmarks"], Pack(both).columns["landmarks"])
+    for face, code, move in zip(rows["landmarks"], rows["code"], rows["displacement"], strict=True):
+        assert np.allclose(move, wanted.displacement(face.astype(float), code=code), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind, source", [("drawings", "law"), ("shapes", "photos")])
+def test_what_cannot_be_taught_is_named(packed: Path, kind: str, source: str):
+    """Nothing is written."""
+    told = CliRunner().invoke(app, [kind, str(packed), str(packed / "out.pack"), "--source", source])
+    assert told.exit_code == 2 and f"--source {source}" in told.output and not (packed / "out.pack").exists()
 
 
 def test_a_drawn_shape_is_labelled_with_the_way_back(photo, faces, space):

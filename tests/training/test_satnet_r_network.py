@@ -258,6 +258,7 @@ def test_its_judge_sees_patches_and_the_whole(side: int) -> None:
     found = discriminator(side, 2)(torch.zeros(2, 3, side, side))
     assert found["whole_real"].shape == (2, 1, 1, 1)
     assert found["patch_real"].shape == (2, 1, side // 8 - 1, side // 8 - 1)
+    assert discriminator(side, 2, whole=False)(torch.zeros(2, 3, side, side)).keys() == {"patch_real"}
 
 
 def test_the_normalisation_is_part_of_the_weights() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.metrics.warp import explained, folded, turned_over
+from training.metrics.warp import energies, explained, folded, turned_over
 
 LANDMARKS = torch.tensor([[[0.0, 0.0], [0.3, -0.4]]])
 TARGET = LANDMARKS + torch.tensor([0.1, 0.0])
@@ -15,6 +15,12 @@ def test_a_uniform_shift_explains_what_it_reaches(shift, share):
     field = torch.zeros(1, 2, 32, 32)
     field[:, 0] = shift
     assert explained(field, LANDMARKS, TARGET) == pytest.approx(share, abs=1e-5)
+
+
+def test_each_face_has_energies_of_its_own():
+    """What a field that moves nothing misses is all that was wanted, of each face."""
+    found = energies(torch.zeros(2, 2, 32, 32), LANDMARKS.repeat(2, 1, 1), torch.cat([TARGET, LANDMARKS]))
+    assert torch.allclose(found, torch.tensor([[0.02, 0.02], [0.0, 0.0]]), atol=1e-6)
 
 
 def test_folds_are_counted():

@@ -5,7 +5,7 @@ the noise of photos, by 2.0 to 2.2), and three quarters of what they move is lef
 warps). What is not symmetric in one photo is mostly pose, so it is exaggerated less.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ class FaceSpace:
     deviations: np.ndarray  # [K] standard deviation along each
     habit: np.ndarray  # [68, 2] what artists do to every face
     expression: np.ndarray  # [2, 136] how faces move as mouth corners rise and lips part, by pixels of `mouth`
+    factor: float = FACTOR
 
     @classmethod
     def load(cls, packed: Path) -> "FaceSpace":
@@ -76,10 +77,18 @@ class FaceSpace:
         even, odd = (own + other) / 2, (own - other) / 2
         return calm_mouth(even + TILT_SHARE * odd, self.mean) @ np.linalg.inv(to_mean[:, :2]).T
 
+    def law(self) -> "FaceSpace":
+        """The same without the artists' habit: deviations alone are exaggerated."""
+        return replace(self, habit=np.zeros_like(self.habit))
+
+    def artists(self) -> "FaceSpace":
+        """The same without the law: every face is moved alike, as artists do on average."""
+        return replace(self, factor=1.0)
+
     def displacement(self, face: np.ndarray, strength: float = 1.0, code: np.ndarray | None = None) -> np.ndarray:
         """How far a strength moves each landmark [68, 2], pixels."""
         to_face = np.linalg.inv(similarity(face, self.mean)[:, :2])
-        return ease(strength) * ((FACTOR - 1) * self.deviation(face, code) + self.habit @ to_face.T)
+        return ease(strength) * ((self.factor - 1) * self.deviation(face, code) + self.habit @ to_face.T)
 
 
 def mouth(faces: np.ndarray) -> np.ndarray:

@@ -6,9 +6,10 @@
     python -m training.data.pairs cartoon-shapes PACKED OUT.pack    reshaped faces, and a cartoon's proportions
     python -m training.data.pairs cartoons PACKED OUT.pack      photos so shaped, each beside its cartoon
 
-All write packs; nothing is drawn twice.
+All write packs; nothing is drawn twice. Shapes can be taught by the law alone, or by what artists do to every face.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -226,6 +227,12 @@ PAIRS = {
     "drawings": drawing_pair,
     "cartoons": cartoon_pair,
 }
+TAUGHT: Mapping[str, Callable[[FaceSpace], FaceSpace]] = {
+    "both": lambda space: space,
+    "law": FaceSpace.law,
+    "artists": FaceSpace.artists,
+}
+"""By what of the caricaturist."""
 
 
 @app.command()
@@ -234,12 +241,17 @@ def main(
     packed: Annotated[Path, typer.Argument(help="folder that training.data.portraits wrote")],
     out: Annotated[Path, typer.Argument(help="the pack")],
     count: Annotated[int, typer.Option(help="pairs to draw")] = 10_000,
+    source: Annotated[str, typer.Option(help=f"what shapes are taught by: {', '.join(TAUGHT)}")] = "both",
     seed: int = 0,
 ) -> None:
     """Draw pairs until there are COUNT."""
+    if source not in TAUGHT:
+        raise typer.BadParameter(f"--source {source}: there are {', '.join(TAUGHT)}")
+    if source != "both" and kind != "shapes":
+        raise typer.BadParameter(f"--source {source}: is for shapes, not for {kind}")
     cv2.setNumThreads(1)
     portraits = Portraits.load(packed / "train.npz")
-    space = FaceSpace.load(packed)
+    space = TAUGHT[source](FaceSpace.load(packed))
     # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
     chosen = np.array([kind.endswith("shapes") or "congress256" in name for name in portraits.names])
     if kind == "cartoons":

@@ -10,9 +10,16 @@ def explained(displacement: Tensor, landmarks: Tensor, target: Tensor) -> float:
 
     A face's landmark should appear at `target`, so at `target` the field must point back to `landmarks`.
     """
+    residual, wanted = energies(displacement, landmarks, target).sum(0)
+    return float(1 - residual / wanted)
+
+
+def energies(displacement: Tensor, landmarks: Tensor, target: Tensor) -> Tensor:
+    """Of each face the energy that its field misses, and the wanted one [B, 2]."""
     at = F.grid_sample(displacement, target[:, :, None], mode="bilinear", padding_mode="border", align_corners=False)
     wanted = landmarks - target
-    return float(1 - (at[..., 0].transpose(1, 2) - wanted).square().sum() / wanted.square().sum())
+    missed = at[..., 0].transpose(1, 2) - wanted
+    return torch.stack([missed.square().sum((1, 2)), wanted.square().sum((1, 2))], 1)
 
 
 def folded(displacement: Tensor) -> float:

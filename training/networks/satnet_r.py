@@ -433,13 +433,11 @@ def eased(strength: Tensor) -> Tensor:
     return (1 - torch.exp(-EASING * strength)) * scale
 
 
-def discriminator(side: int, width: int) -> Discriminator:
-    """Logits of patches [B, 1, h, w] of a picture, and of the whole of it at 64 x 64 pixels [B, 1, 1, 1]."""
-    patch, whole = Trunk((2, 2, 2), width), Trunk((2, 2, 2, 2), width)
-    halvings = (side // 64).bit_length() - 1
-    return Discriminator(
-        {
-            "patch": View(patch, {"real": nn.Conv2d(patch.channels, 1, 4, 1, 1)}),
-            "whole": View(whole, {"real": nn.Conv2d(whole.channels, 1, 4)}, seen=Halved(halvings)),
-        }
-    )
+def discriminator(side: int, width: int, *, whole: bool = True) -> Discriminator:
+    """Logits of patches [B, 1, h, w] of a picture, and of the `whole` of it at 64 x 64 pixels [B, 1, 1, 1]."""
+    patch = Trunk((2, 2, 2), width)
+    views = {"patch": View(patch, {"real": nn.Conv2d(patch.channels, 1, 4, 1, 1)})}
+    if whole:
+        trunk, halvings = Trunk((2, 2, 2, 2), width), (side // 64).bit_length() - 1
+        views["whole"] = View(trunk, {"real": nn.Conv2d(trunk.channels, 1, 4)}, seen=Halved(halvings))
+    return Discriminator(views)

@@ -169,6 +169,8 @@ class Config(Plan):
     domain: str = DRAWING
     """Which of its pictures are looked at."""
     discriminator_width: Positive = 32
+    whole: bool = True
+    """Whether the discriminator sees the whole of a picture beside its patches."""
     discriminator_rate: float = 2e-4
     gamma: float = 10.0
     """Of the penalty R1, which comes with every `penalty_every`-th step."""
@@ -314,7 +316,7 @@ class Recipe(engine.Recipe):
             "exemplar": Exemplar(),
         }
         if knobs.texture:
-            found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width)
+            found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width, whole=knobs.whole)
         return found
 
     def phases(self) -> Sequence[Phase]:

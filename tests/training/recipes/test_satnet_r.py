@@ -243,6 +243,13 @@ def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
     assert pulled(networks["warp"].head) and not pulled(networks["painter"])
 
 
+def test_a_discriminator_can_see_patches_alone(drawings: Path, settings: dict[str, object]) -> None:
+    """Each phase still learns."""
+    recipe = toy(**{**settings, "whole": False})
+    assert [*recipe.networks()["discriminator"].views] == ["patch"]
+    every_phase_learns(recipe, drawings)
+
+
 # Data
 
 

@@ -1,0 +1,74 @@
+"""What is compared: settings that all runs have, and where each variant differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+BASE: Mapping[str, Any] = {
+    "side": 128,
+    "warp_width": 12,
+    "paint_width": 16,
+    "discriminator_width": 16,
+    "batch": 8,
+    "apart": 200,
+    "report": 500,
+    "checkpoint": 1_000,
+    "sheet": 0,
+}
+"""Settings of all variants that are not the recipe's own; a variant says where it differs."""
+WARP, PAINT = "warp", "paint"
+"""The variants that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table."""
+
+    name: str
+    question: str
+    part: Literal["warp", "paint"]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those that differ from the base."""
+    taught: Literal["both", "law", "artists"] = "both"
+    """By what of the caricaturist its shapes are."""
+    run: str = ""
+    """Whose networks are judged; by default it is trained itself."""
+    averaged: bool = True
+    """Whether the average of the weights is judged, or else the weights themselves."""
+    strength: float = 1.0
+    """At which it is judged."""
+
+
+VARIANTS = (
+    Variant(WARP, "the warp that all painters begin from", "warp"),
+    Variant("warp-law", "is it the law alone?", "warp", taught="law"),
+    Variant("warp-artists", "is it what artists do to every face?", "warp", taught="artists"),
+    Variant(PAINT, "colour, edges, lines and style alone", "paint"),
+    Variant("paint-again", "how far is another seed from that?", "paint", {"seed": 1}),
+    Variant("paint-raw", "and the weights without their average?", "paint", run=PAINT, averaged=False),
+    Variant("paint-unwarped", "and the drawing without the warp?", "paint", run=PAINT, strength=0.0),
+    Variant("hinge", "identity: like the person, up to a threshold?", "paint", {"hinge": 1.0, "threshold": 0.6}),
+    Variant("cosine", "identity: ever more like the person?", "paint", {"cosine": 1.0}),
+    Variant("contrast", "identity: rather the person than the batch's others?", "paint", {"contrast": 1.5}),
+    Variant("distillation", "identity: like whom the person is like?", "paint", {"distillation": 25.0}),
+    Variant("distillation-sharp", "the nearest ones above all?", "paint", {"distillation": 35.0, "softness": 0.05}),
+    Variant("distillation-soft", "everybody alike?", "paint", {"distillation": 20.0, "softness": 0.3}),
+    Variant("texture", "a discriminator of patches and of the whole?", "paint", {"texture": 0.1}),
+    Variant("texture-patch", "of patches alone?", "paint", {"texture": 0.1, "whole": False}),
+)
+"""Terms of identity have weights at which each pulls about alike at a trained painter, half as hard as the pairs.
+
+The hinge's own threshold is passed by nearly every drawing there, so that it would pull at nothing.
+"""
+
+
+def names() -> list[str]:
+    """Of all variants."""
+    return [each.name for each in VARIANTS]
+
+
+def named(name: str) -> Variant:
+    """The variant of a name."""
+    return next(each for each in VARIANTS if each.name == name)
