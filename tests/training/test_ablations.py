@@ -90,7 +90,9 @@ def run(shapes: Path, drawings: Path, packed: Path, tmp_path: Path):
 
     def invoke(*options: str) -> Result:
         packs = ["--shapes", str(shapes), "--drawings", str(drawings), "--packed", str(packed), "--law", str(shapes)]
-        return CliRunner().invoke(app, [str(tmp_path / "into"), *packs, "--images", "4", "--people", "3", *options])
+        return CliRunner().invoke(
+            app, [str(tmp_path / "into"), *packs, "--images", "4", "--warped", "4", "--people", "3", *options]
+        )
 
     return invoke
 
@@ -150,7 +152,7 @@ def test_another_budget_takes_another_folder(run) -> None:
     """Its figures cannot be compared; told in a sentence."""
     assert run(*only("warp")).exit_code == 0
     told = run(*only("warp"), "--images", "6")
-    assert told.exit_code == 1 and "was begun with {'images': 4, 'people': 3}" in told.output, told.output
+    assert told.exit_code == 1 and "was begun with {'images': 4, 'warped': 4, 'people': 3}" in told.output, told.output
 
 
 @pytest.mark.parametrize("name", ["nobody", "warp-artists"])

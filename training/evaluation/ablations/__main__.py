@@ -30,7 +30,8 @@ def main(
     packed: Annotated[Path, typer.Option(help="folder that training.data.portraits wrote")],
     law: Annotated[Path | None, typer.Option(help="shapes by the law alone; without, that variant is left out")] = None,
     artists: Annotated[Path | None, typer.Option(help="the same by the artists' habit alone")] = None,
-    images: Annotated[int, typer.Option(min=1, help="that each variant is trained with")] = 6_000,
+    images: Annotated[int, typer.Option(min=1, help="that each painter is trained with")] = 6_000,
+    warped: Annotated[int, typer.Option(min=1, help="that each warp is trained with")] = 30_000,
     people: Annotated[int, typer.Option(min=1, help="set aside, by whom each is judged")] = 100,
     only: Annotated[list[str] | None, typer.Option(help="a variant; may be repeated; by default all")] = None,
 ) -> None:
@@ -40,8 +41,10 @@ def main(
     if unknown := set(only or ()) - {each.name for each in chosen}:
         raise typer.BadParameter(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     with told():
-        keep_to(into, {"images": images, "people": people})
-        runs = Runs(into, {name: pack for name, pack in packs.items() if pack}, drawings, images)
+        keep_to(into, {"images": images, "warped": warped, "people": people})
+        runs = Runs(
+            into, {name: pack for name, pack in packs.items() if pack}, drawings, {"paint": images, "warp": warped}
+        )
         bench, lines = Bench(packed, drawings, people), into / LINES
         for variant in chosen:
             if variant.name in (known := figures(lines)):

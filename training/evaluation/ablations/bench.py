@@ -106,5 +106,5 @@ def drawn(translator: Translator, photos: Tensor, variant: Variant) -> NDArray[n
     strength, code, parts = controls(len(photos), variant.strength)
     style = torch.tensor(DEFAULT.style()).expand(len(photos), -1)
     texture = torch.full_like(strength, variant.part == "paint")
-    made: NDArray[np.uint8] = translator(photos, strength, style, code, parts, texture).numpy()
-    return made
+    made = translator(photos, strength, style, code, parts, texture)
+    return np.ascontiguousarray(made.numpy())  # dlib misreads what is not

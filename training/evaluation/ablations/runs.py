@@ -35,7 +35,8 @@ class Runs:
     shapes: Mapping[str, Path]
     """Packs, by what they are taught by."""
     drawings: Path
-    images: int
+    images: Mapping[str, int]
+    """Of each run, by part."""
 
     def trained(self, variant: Variant) -> Path:
         """The run whose networks are the variant's, at its end; what it begins from is trained first.
@@ -52,7 +53,7 @@ class Runs:
         return folder
 
     def _settings(self, variant: Variant) -> Mapping[str, Any]:
-        settings = {**BASE, "images": self.images, "part": variant.part, **variant.settings}
+        settings = {**BASE, "images": self.images[variant.part], "part": variant.part, **variant.settings}
         return settings | ({"drawings": str(self._drawn)} if settings.get("texture") else {})
 
     @cached_property
