@@ -84,15 +84,16 @@ def drawings(tmp_path_factory: pytest.TempPathFactory, photo: np.ndarray) -> Pat
     return path
 
 
+BUDGET = ["--images", "4", "--begun", "4", "--warped", "4", "--people", "3"]
+
+
 @pytest.fixture
 def run(shapes: Path, drawings: Path, packed: Path, tmp_path: Path):
     """The command on toy size."""
 
     def invoke(*options: str) -> Result:
         packs = ["--shapes", str(shapes), "--drawings", str(drawings), "--packed", str(packed), "--law", str(shapes)]
-        return CliRunner().invoke(
-            app, [str(tmp_path / "into"), *packs, "--images", "4", "--warped", "4", "--people", "3", *options]
-        )
+        return CliRunner().invoke(app, [str(tmp_path / "into"), *packs, *BUDGET, *options])
 
     return invoke
 
@@ -131,13 +132,13 @@ def test_what_has_figures_is_left_alone(run, tmp_path: Path, monkeypatch: pytest
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "into").rglob("*") if path.is_file()}
     told = run(*only("paint-raw"))
     assert told.exit_code == 0 and "| warp |" in told.stdout and "| paint-raw |" in told.stdout, told.output
-    assert sorted(each.name for each in (tmp_path / "into").iterdir() if each.is_dir()) == ["paint", "warp"]
+    assert sorted(each.name for each in (tmp_path / "into").iterdir() if each.is_dir()) == ["begun", "paint", "warp"]
     raw, mean = (weights(tmp_path / "into" / "paint", averaged=each)["painter"].state_dict() for each in (False, True))
     assert any(not torch.equal(raw[key], mean[key]) for key in raw)
 
 
 def test_a_painter_begins_from_the_warp(run, tmp_path: Path) -> None:
-    """Which is that of every painter, and its settings differ from the base's as the variant says."""
+    """By way of the painter that all go on from; its settings differ from the base's as the variant says."""
     assert run(*only("texture-patch")).exit_code == 0
     warp, paint = (Run(tmp_path / "into" / name) for name in ("warp", "texture-patch"))
     ours, theirs = (weights(each.folder, averaged=True)["warp"].state_dict() for each in (paint, warp))
@@ -152,7 +153,9 @@ def test_another_budget_takes_another_folder(run) -> None:
     """Its figures cannot be compared; told in a sentence."""
     assert run(*only("warp")).exit_code == 0
     told = run(*only("warp"), "--images", "6")
-    assert told.exit_code == 1 and "was begun with {'images': 4, 'warped': 4, 'people': 3}" in told.output, told.output
+    assert (
+        told.exit_code == 1 and "was begun with {'images': 4, 'begun': 4, 'warped': 4, 'people': 3}" in told.output
+    ), told.output
 
 
 @pytest.mark.parametrize("name", ["nobody", "warp-artists"])

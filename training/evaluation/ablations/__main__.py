@@ -3,9 +3,10 @@
     python -m training.evaluation.ablations INTO --shapes SHAPES.pack --drawings DRAWINGS.pack --packed PACKED \
         --law LAW.pack --artists ARTISTS.pack
 
-Every variant is a run INTO/NAME of as many images, of one batch, seed and schedule (`BASE`). A painter begins from the
-warp of the run INTO/warp and is judged joined with it. A line of figures for each goes to standard output and to
-INTO/ablations.jsonl, the tables follow. The same command goes on where it was interrupted (docs/ablations.md).
+Every variant of a part is a run INTO/NAME of as many images, of one batch, seed and schedule (`BASE`). The painters go
+on from the run INTO/begun, which begins from INTO/warp, and are judged joined with that warp. A line of figures for each
+goes to standard output and to INTO/ablations.jsonl, the tables follow. The same command goes on where it was interrupted
+(docs/ablations.md).
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from training.console import told
 from training.evaluation.ablations.bench import Bench
 from training.evaluation.ablations.figures import COLUMNS, LINES, add, figures, line, table
 from training.evaluation.ablations.runs import Runs, keep_to
-from training.evaluation.ablations.variants import VARIANTS, names
+from training.evaluation.ablations.variants import BEGUN, PAINT, VARIANTS, WARP, names
 
 app = typer.Typer(help=__doc__, add_completion=False)
 
@@ -30,7 +31,8 @@ def main(
     packed: Annotated[Path, typer.Option(help="folder that training.data.portraits wrote")],
     law: Annotated[Path | None, typer.Option(help="shapes by the law alone; without, that variant is left out")] = None,
     artists: Annotated[Path | None, typer.Option(help="the same by the artists' habit alone")] = None,
-    images: Annotated[int, typer.Option(min=1, help="that each painter is trained with")] = 6_000,
+    images: Annotated[int, typer.Option(min=1, help="that each painter goes on with")] = 3_000,
+    begun: Annotated[int, typer.Option(min=1, help="that the painter is trained with that they go on from")] = 24_000,
     warped: Annotated[int, typer.Option(min=1, help="that each warp is trained with")] = 30_000,
     people: Annotated[int, typer.Option(min=1, help="set aside, by whom each is judged")] = 100,
     only: Annotated[list[str] | None, typer.Option(help="a variant; may be repeated; by default all")] = None,
@@ -41,10 +43,9 @@ def main(
     if unknown := set(only or ()) - {each.name for each in chosen}:
         raise typer.BadParameter(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     with told():
-        keep_to(into, {"images": images, "warped": warped, "people": people})
-        runs = Runs(
-            into, {name: pack for name, pack in packs.items() if pack}, drawings, {"paint": images, "warp": warped}
-        )
+        keep_to(into, {"images": images, "begun": begun, "warped": warped, "people": people})
+        budgets = {PAINT: images, BEGUN: begun, WARP: warped}
+        runs = Runs(into, {name: pack for name, pack in packs.items() if pack}, drawings, budgets)
         bench, lines = Bench(packed, drawings, people), into / LINES
         for variant in chosen:
             if variant.name in (known := figures(lines)):

@@ -20,7 +20,7 @@ from training.engine.errors import RunError
 from training.engine.recipe import configured
 from training.engine.run import Run
 from training.engine.session import Session
-from training.evaluation.ablations.variants import BASE, WARP, Variant, named
+from training.evaluation.ablations.variants import BASE, Variant, named
 from training.recipes.satnet_r import NAME, Recipe
 
 BUDGET, DRAWN = "budget.json", "drawn.pack"
@@ -36,7 +36,7 @@ class Runs:
     """Packs, by what they are taught by."""
     drawings: Path
     images: Mapping[str, int]
-    """Of each run, by part."""
+    """Of each run, by budget."""
 
     def trained(self, variant: Variant) -> Path:
         """The run whose networks are the variant's, at its end; what it begins from is trained first.
@@ -46,14 +46,14 @@ class Runs:
         if variant.run:
             return self.trained(named(variant.run))
         folder, paints = self.into / variant.name, variant.part == "paint"
-        begin_from = self.trained(named(WARP)) if paints else None
+        begin_from = self.trained(named(variant.begins)) if variant.begins else None
         session = Session(NAME, self._settings(variant), folder)
         if not session.train(self.drawings if paints else self.shapes[variant.taught], begin_from=begin_from):
             raise KeyboardInterrupt
         return folder
 
     def _settings(self, variant: Variant) -> Mapping[str, Any]:
-        settings = {**BASE, "images": self.images[variant.part], "part": variant.part, **variant.settings}
+        settings = {**BASE, "images": self.images[variant.budget], "part": variant.part, **variant.settings}
         return settings | ({"drawings": str(self._drawn)} if settings.get("texture") else {})
 
     @cached_property

@@ -18,8 +18,8 @@ BASE: Mapping[str, Any] = {
     "sheet": 0,
 }
 """Settings of all variants that are not the recipe's own; a variant says where it differs."""
-WARP, PAINT = "warp", "paint"
-"""The variants that the others are compared with."""
+WARP, BEGUN, PAINT = "warp", "begun", "paint"
+"""The variants that the others are compared with, or begin from."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,22 @@ class Variant:
     strength: float = 1.0
     """At which it is judged."""
 
+    @property
+    def begins(self) -> str:
+        """The variant whose networks it begins from, if there is one."""
+        return "" if self.part == WARP else WARP if self.name == BEGUN else BEGUN
+
+    @property
+    def budget(self) -> str:
+        """Whose number of images it is trained with."""
+        return self.name if self.name == BEGUN else self.part
+
 
 VARIANTS = (
-    Variant(WARP, "the warp that all painters begin from", "warp"),
+    Variant(WARP, "the warp that all painters are judged with", "warp"),
     Variant("warp-law", "is it the law alone?", "warp", taught="law"),
     Variant("warp-artists", "is it what artists do to every face?", "warp", taught="artists"),
+    Variant(BEGUN, "the painter that all others go on from", "paint"),
     Variant(PAINT, "colour, edges, lines and style alone", "paint"),
     Variant("paint-again", "how far is another seed from that?", "paint", {"seed": 1}),
     Variant("paint-raw", "and the weights without their average?", "paint", run=PAINT, averaged=False),
