@@ -4,9 +4,9 @@
         --law LAW.pack --artists ARTISTS.pack
 
 Every variant of a part is a run INTO/NAME of as many images, of one batch, seed and schedule (`BASE`). The painters go
-on from the run INTO/begun, which begins from INTO/warp, and are judged joined with that warp. A line of figures for each
-goes to standard output and to INTO/ablations.jsonl, the tables follow. The same command goes on where it was interrupted
-(docs/ablations.md).
+on from the run INTO/begun, which begins from INTO/warp, and are judged joined with that warp. A line of figures for
+each goes to standard output and to INTO/ablations.jsonl, the tables follow. The same command goes on where it was
+interrupted (docs/ablations.md).
 """
 
 from pathlib import Path
