@@ -41,13 +41,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
-from export.alignment import SQUARE_256, Template
-from export.contract import STYLE, Contract, Control
+from export.contract import Contract
 from export.parity import ParityError
 from export.precision import Stored
+from training.contracts.satnet_r import KINDS, Kind
 from training.data.errors import DataError
 from training.data.pack import Pack
-from training.data.painter import DEFAULT, STYLE_SIZE, STYLES
+from training.data.painter import STYLES
 from training.data.paired import COLUMNS, Beside, Drawings, Shapes
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
@@ -78,13 +78,8 @@ from training.networks.satnet_r import (
     LOOK,
     LOOK_AT,
     PARTS,
-    STYLE_REACH,
-    Cartoonist,
     Exemplar,
     Painter,
-    Restorer,
-    StyleReader,
-    Translator,
     Warp,
     WarpHead,
     discriminator,
@@ -102,34 +97,6 @@ ALIKE = {"translator": 1.0, "style": 0.02}
 """How far outputs may then be off on average, by role: levels of 255, numbers of a style."""
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
-
-SHARES = Control("parts", (len(PARTS),), 0.0, 2.0, (1.0,) * len(PARTS), f"Share of the strength for {', '.join(PARTS)}")
-TEXTURE = Control("texture", (), 0.0, 1.0, 1.0, "0 the warped photo, 1 the drawing")
-CONTROLS = (
-    Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is"),
-    Control(STYLE, (STYLE_SIZE,), -STYLE_REACH, STYLE_REACH, DEFAULT.style(), "How it is drawn, each N(0, 1)"),
-    Control("code", (CODE_SIZE,), -4.0, 4.0, (0.0,) * CODE_SIZE, "Another exaggeration of the same face, each N(0, 1)"),
-    SHARES,
-    TEXTURE,
-)
-"""In the order of the network's inputs."""
-SHAPED = Control("strength", (), 0.0, 2.0, 1.0, "How far the face takes a cartoon's proportions: 0 keeps its own")
-UNDONE = Control("strength", (), 0.0, 2.0, 1.0, "How far the exaggeration is undone: 0 keeps the drawing's shape")
-TAKEN: Mapping[str, Sequence[Control]] = {
-    "caricature": CONTROLS,
-    "cartoon": (SHAPED, SHARES, TEXTURE),
-    "photo": (UNDONE, SHARES),
-}
-"""By direction."""
-DESCRIPTIONS = {
-    "caricature": "Photo to caricature: exaggerates what is particular about a face and paints it (SATNet-R)",
-    "cartoon": "Photo to cartoon: gives a face a cartoon's proportions and draws it in vector art (SATNet-R)",
-    "photo": "Drawing to photo: undoes what was exaggerated about a face and makes a photo of it (SATNet-R)",
-}
-"""By direction."""
-
-KINDS: Mapping[str, type[nn.Module]] = {"caricature": Translator, "cartoon": Cartoonist, "photo": Restorer}
-"""The graphs that are exported, by direction."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -520,19 +487,17 @@ class Recipe(engine.Recipe):
         if self.config.joined:
             self._join(networks)
         learnt = {network for name in self.config.learnt for network in NETWORKS.get(name, (name,))}
-        kind = self._kind
-        for name in GRAPHS[kind]:
+        graph = self._kind.graph
+        for name in GRAPHS[graph]:
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
         parts = networks | {"warp": Warp(networks["warp"].head, self.config.side).eval()}
-        return kind(*(parts[name] for name in GRAPHS[kind]))
+        return graph(*(parts[name] for name in GRAPHS[graph]))
 
     @property
-    def _kind(self) -> type[nn.Module]:
+    def _kind(self) -> Kind:
         """Of the graph that is exported."""
-        if self.config.exports == "exemplar":
-            return StyleReader
-        return KINDS[self.config.direction]
+        return KINDS["exemplar" if self.config.exports == "exemplar" else self.config.direction]
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """How far outputs are off, the mean over pairs set apart of a pack of drawings; ParityError beyond ALIKE."""
@@ -566,29 +531,7 @@ class Recipe(engine.Recipe):
         checkpoint.restore({name: networks[name] for name in NETWORKS[part]}, averages, str(other.latest))
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
-        side = self.config.side
-        if self.config.exports == "exemplar":
-            return Contract(
-                role="style",
-                template=_template(side),
-                controls=(),
-                styles={},
-                output="style",
-                output_shape=(STYLE_SIZE,),
-                description="Drawing to style: reads how it is drawn, as the translator's `style` takes it (SATNet-R)",
-                provenance=dict(provenance),
-            )
-        several = self.config.direction == "caricature"
-        return Contract(
-            role="translator",
-            template=_template(side),
-            controls=TAKEN[self.config.direction],
-            styles={name: look.style() for name, look in STYLES.items()} if several else {},
-            output="image",
-            output_shape=(side, side, 3),
-            description=DESCRIPTIONS[self.config.direction],
-            provenance=dict(provenance),
-        )
+        return self._kind.contract(self.config.side, provenance)
 
 
 def _opened(data: Path, part: str, apart: int) -> Pack:
@@ -619,14 +562,6 @@ def _grown(found: Tensors, own: Tensors) -> Tensors:
 def _direction(settings: Mapping[str, Any]) -> str:
     """Of a run; the oldest do not say theirs."""
     return str(settings.get("direction", "caricature"))
-
-
-def _template(side: int) -> Template:
-    """The frame of SQUARE_256 on fewer pixels, whose centres are at integers."""
-    if side == FRAME:
-        return SQUARE_256
-    share = side / FRAME
-    return Template(side, side, tuple(((x + 0.5) * share - 0.5, (y + 0.5) * share - 0.5) for x, y in SQUARE_256.points))
 
 
 def _warped(warp: nn.Module, photo: Tensor, strength: float, code: Tensor) -> Tensor:

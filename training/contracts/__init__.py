@@ -1,0 +1,1 @@
+"""What exported graphs promise, of recipes that export several."""
