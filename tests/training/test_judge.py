@@ -1,7 +1,5 @@
 """The judge's figures on known cases."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -75,10 +73,3 @@ def test_one_person_is_nearer_to_himself_than_to_another(pytestconfig):
         for name in ("person1-neutral", "person1-smiling", "person2-neutral")
     )
     assert np.linalg.norm(neutral - smiling) < 0.6 < np.linalg.norm(neutral - other)
-
-
-def test_points_that_no_face_has_are_no_face(photo, monkeypatch):
-    """What dlib takes for a face is none where all its landmarks coincide."""
-    judge, points = Judge(), SimpleNamespace(parts=lambda: [SimpleNamespace(x=5, y=5)] * 68)
-    monkeypatch.setattr(judge.landmarker, "parts", lambda image: points)
-    assert judge.face(photo) is None

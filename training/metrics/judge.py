@@ -27,10 +27,9 @@ import numpy as np
 import typer
 from PIL import Image, ImageOps
 
-from export.alignment import SQUARE_256, DegeneratePoints, invert, similarity
+from export.alignment import invert, similarity
 from training.data import dlib_networks
 from training.data.pictures import read
-from training.data.points import five
 from training.data.portraits import LEFT_EYE, RIGHT_EYE, Landmarker
 from training.metrics.interval import Interval, mean, resampled, share
 
@@ -60,15 +59,11 @@ class Judge:
         self.recogniser = dlib_networks.recogniser()
 
     def face(self, image: np.ndarray) -> Face | None:
-        """The largest face of a picture, or None; points that no upright face has are no face."""
+        """The largest face of a picture, or None."""
         parts = self.landmarker.parts(image)
         if parts is None:
             return None
         points = np.array([(part.x, part.y) for part in parts.parts()], float)
-        try:
-            similarity(five(points), SQUARE_256.points)
-        except DegeneratePoints:
-            return None
         return Face(image, points, np.array(self.recogniser.compute_face_descriptor(image, parts, 5)))
 
 

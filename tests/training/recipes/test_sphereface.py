@@ -377,7 +377,7 @@ def test_int8_that_is_somebody_else_is_not_exported(
 ) -> None:
     """Nor what nobody has compared with float32, nor in a precision that there is not."""
     to = tmp_path / "models" / "sphereface" / "1"
-    with pytest.raises(RunError, match="int8 is held against float32 on people set aside: --data"):
+    with pytest.raises(RunError, match="int8 is held against float32 on what is set aside: --data"):
         publish_run(taught, to, precision="int8")
     with pytest.raises(DeviceError, match="there is no precision 'int4'; there are float32, float16, int8"):
         publish_run(taught, to, pack, "int4")
