@@ -7,13 +7,11 @@ from torch.nn import functional as F
 
 from training.data.caricaturist import CODE_SIZE
 from training.networks.pixels import picture
-from training.networks.satnet_r import FRAME, Cartoonist, Translator
+from training.networks.satnet_r import FRAME, Translator
 
 
 @torch.no_grad()
-def carried(
-    network: Translator | Cartoonist, photo: np.ndarray, landmarks: np.ndarray, strength: Tensor, parts: Tensor
-) -> Tensor:
+def carried(network: Translator, photo: np.ndarray, landmarks: np.ndarray, strength: Tensor, parts: Tensor) -> Tensor:
     """Where the photo's landmarks come to lie in the drawing [N, 68, 2], pixels: along the inverse of the flow."""
     count, warp = len(strength), network.warp
     seen = picture(torch.from_numpy(photo)[None].expand(count, -1, -1, -1))

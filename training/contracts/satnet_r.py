@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import nn
 
@@ -39,6 +40,8 @@ class Kind:
     controls: tuple[Control, ...] = ()
     """In the order of the graph's inputs."""
     styles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    given: Literal["photo", "drawing"] = "photo"
+    """Which of a pair it takes."""
     reads: bool = False
     """Whether it gives the style of a picture, and not a picture."""
 
@@ -72,10 +75,12 @@ KINDS: Mapping[str, Kind] = {
         Restorer,
         "Drawing to photo: undoes what was exaggerated about a face and makes a photo of it (SATNet-R)",
         (UNDONE, SHARES),
+        given="drawing",
     ),
     "exemplar": Kind(
         StyleReader,
         "Drawing to style: reads how it is drawn, as the translator's `style` takes it (SATNet-R)",
+        given="drawing",
         reads=True,
     ),
 }

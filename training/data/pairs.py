@@ -75,7 +75,7 @@ def somebody(
     reshaping = random_reshaping(face, space, random)
     wobble = alignment_error(random)
     # The crop that the service's five points cut differs a little from the one that 68 landmarks cut.
-    at = apply(invert(wobble), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
+    at = came_from(wobble, LOOK_AT)
     image = sample(cv2.blur(photo, (2, 2)), resampled(flow(face, reshaping), at))
     return image, apply(wobble, face + reshaping)
 
@@ -97,7 +97,7 @@ def undrawn_shape_pair(
     frame = alignment_error(random)
     if random.random() < 0.5:
         frame = after(frame, similarity(five(person + move), SQUARE_256.points))
-    at = apply(invert(frame), cell_centres(LOOK_AT)).reshape(LOOK_AT, LOOK_AT, 2)
+    at = came_from(frame, LOOK_AT)
     drawn, wanted = apply(frame, person + move), apply(frame, person)
     back = wanted - drawn
     image, field = sample(cv2.blur(drawing, (2, 2)), at), flow(drawn, back, cells=WARP_CELLS)
@@ -135,7 +135,7 @@ def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     if random.random() < 0.5:
         photo, face = np.ascontiguousarray(photo[:, ::-1]), mirrored(face[None], SIDE)[0]
     wobble = alignment_error(random)
-    photo, face = sample(photo, apply(invert(wobble), cell_centres(SIDE)).reshape(SIDE, SIDE, 2)), apply(wobble, face)
+    photo, face = sample(photo, came_from(wobble, SIDE)), apply(wobble, face)
     shaped = sample(photo, resampled(proportions.flow(face), everywhere()))
     pair = np.hstack([relit(shaped, random), cartoon(photo, face)])
     return Example(pair, numbers={"style": np.zeros(STYLE_SIZE, np.float32)})
@@ -192,6 +192,11 @@ def relit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """One similarity [2, 3] after another."""
     return second @ np.vstack([first, [0, 0, 1]])
+
+
+def came_from(moved: np.ndarray, side: int) -> np.ndarray:
+    """Where the pixels [side, side, 2] of a picture come from whose content a similarity [2, 3] moves."""
+    return apply(invert(moved), cell_centres(side)).reshape(side, side, 2)
 
 
 def everywhere() -> np.ndarray:

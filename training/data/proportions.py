@@ -11,7 +11,6 @@ from training.data.caricaturist import carried, mirrored, spline
 from training.data.heads import Array
 
 SIDE = SQUARE_256.width
-CELLS = 32  # of a field
 AXIS = (SIDE - 1) / 2  # x of what stands in the middle of a face
 
 # The left half of the mean portrait (68 landmarks by dlib, congress256), and where the Cartoon Set has the same.
@@ -160,7 +159,7 @@ def flow(face: Array) -> Array:
     """Backward map from a person's cartoon to the portrait: source pixels [32, 32, 2] of each cell, without folds."""
     hair, new = whole(HALF[HAIR])
     move = np.concatenate([displacement(face), new - hair])
-    return carried(np.concatenate([face, hair]), move, SIDE, CELLS)
+    return carried(np.concatenate([face, hair]), move)
 
 
 def turned(face: Array) -> float:

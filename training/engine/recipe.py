@@ -112,8 +112,6 @@ class Recipe(ABC):
     """Networks that do not begin from those of another run, e.g. the classes of other people."""
     float16: ClassVar[bool] = False
     """Whether the export stores weights in half precision, unless another one is asked for."""
-    compares: ClassVar[bool] = False
-    """Whether `agreed` measures what shortened weights change, so that a precision can be chosen."""
     free: ClassVar[frozenset[str]] = frozenset()
     """Settings of its own that change nothing of what is learnt; they may differ from one export to the next."""
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
@@ -200,6 +198,11 @@ class Recipe(ABC):
     def calibrated(self, contract: Contract, network: nn.Module, data: Path) -> Contract:
         """The contract with what has to be measured on data first, e.g. an encoder's thresholds."""
         return contract
+
+    @classmethod
+    def compares(cls) -> bool:
+        """Whether `agreed` measures what shortened weights change, so that a precision can be chosen."""
+        return cls.agreed is not Recipe.agreed
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """Largest deviations, on data, of the exported network with shortened weights from itself, by name.

@@ -233,7 +233,7 @@ def _stored(recipe: Recipe, precision: str | None, data: Path | None) -> Stored:
     if precision is None:
         return "float16" if recipe.float16 else "float32"
     _known("precision", precision, STORED)
-    if not recipe.compares:
+    if not recipe.compares():
         raise RunError("a precision can be chosen where it is measured what that changes; of this recipe it is not")
     if precision == "int8" and data is None:
         raise RunError("int8 is held against float32 on what is set aside: --data says which pack has that")

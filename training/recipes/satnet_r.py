@@ -207,7 +207,6 @@ class Recipe(engine.Recipe):
     Config = Config
     averaged = ("warp", "painter", "exemplar")
     float16 = True
-    compares = True
     free = frozenset({"joined", "exports"})
     symptoms = (by_heart(), always_wins())
     config: Config
@@ -437,8 +436,7 @@ class Recipe(engine.Recipe):
             rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
         elif self.config.direction != "caricature":
             painted, wanted, _ = self._painted(networks, examples)
-            given = "drawing" if self.config.direction == "photo" else "photo"
-            rows = [picture(examples[given]), wanted, painted]
+            rows = [picture(examples[KINDS[self.config.direction].given]), wanted, painted]
         else:
             photo = picture(examples["photo"])
             warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
@@ -503,12 +501,11 @@ class Recipe(engine.Recipe):
         """How far outputs are off, the mean over pairs set apart of a pack of drawings; ParityError beyond ALIKE."""
         knobs, contract = self.config, self.contract({})
         pack = _opened(data, "paint", knobs.apart)
-        given = "photo" if knobs.exports == "translator" and knobs.direction != "photo" else "drawing"
         rows, random = Drawings(pack, knobs.side, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
         request = [torch.from_numpy(value)[None] for value in contract.values({}).values()]
         apart = []
         for index in range(min(len(rows), COMPARED)):
-            image = torch.from_numpy(rows.row(index, random)[given])[None]
+            image = torch.from_numpy(rows.row(index, random)[self._kind.given])[None]
             whole, stored_so = (each(image, *request).float() for each in (network, short))
             apart.append(float((whole - stored_so).abs().mean()))
         off = float(np.mean(apart))

@@ -122,7 +122,6 @@ class Recipe(engine.Recipe):
     averaged = ("encoder",)
     anew = ("people", "margin", "teacher")
     float16 = True
-    compares = True
     symptoms = (COLLAPSE,)
     config: Config
 
