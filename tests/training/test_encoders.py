@@ -5,8 +5,19 @@ import pytest
 
 from export.parity import ParityError
 from training.data.errors import DataError
-from training.data.recognition import FRAME, Faces
-from training.metrics.encoders import agreement, calibrate, populations, realised, table, thresholds, verified
+from training.data.recognition import FRAME, MARGIN, Faces
+from training.metrics.encoders import (
+    against_others,
+    agreement,
+    calibrate,
+    populations,
+    ranks,
+    realised,
+    table,
+    thresholds,
+    unit,
+    verified,
+)
 
 
 def faces():
@@ -141,3 +152,37 @@ def test_shortened_weights_that_confuse_people_are_refused():
     assert agreement(circle(places), circle(places + 0.1), everyone, "int8")["tar"] == 0
     with pytest.raises(ParityError, match=r"TAR at FAR 1 % of people is 0\.\d+ by int8, 1\.0000 as it was trained"):
         agreement(circle(places), circle(moved), everyone, "int8")
+
+
+def test_a_drawing_is_searched_among_photos_of_which_none_is_its_own() -> None:
+    """By hand: the first person is found, one photo of the second is not; one photo alone is no probe."""
+    persons = np.array(["a", "a", "b", "b", "c"])
+    cosines = np.array(
+        [
+            [1.0, 0.9, 0.1, 0.1, 0.2],
+            [0.9, 1.0, 0.1, 0.1, 0.2],
+            [0.1, 0.1, 1.0, 0.0, 0.2],
+            [0.1, 0.1, 0.3, 1.0, 0.2],
+            [0.0, 0.0, 0.0, 0.0, 1.0],
+        ]
+    )
+    assert [*ranks(cosines, persons)] == [0, 0, 2, 0]
+
+
+def test_photos_are_held_against_drawings_of_other_photos() -> None:
+    """An encoder that knows a picture again and no person is at chance; one that knows people is right about all."""
+    rng = np.random.default_rng(0)
+    count, names = 40, np.repeat([f"toys/{person}" for person in range(20)], 2)
+    crops = np.zeros((count, FRAME.height, FRAME.width, 3), np.uint8)
+    crops[:, MARGIN, MARGIN, 0] = np.arange(count)
+    split, source = np.full(count, "test"), np.full(count, "toys (CC0)")
+    faces = Faces(crops, np.zeros((count, 5, 2)), np.zeros((count, 0)), names, split, source)
+    pictures, people = rng.standard_normal((count, 512)), np.repeat(rng.standard_normal((20, 512)), 2, axis=0)
+    cells = {}
+    for name, rows in (("pictures", pictures), ("people", people)):
+        known = unit(rows).astype(np.float32)
+        (line,) = against_others(lambda frames, known=known: known[frames[:, 0, 0, 0]], faces, faces).splitlines()[2:]
+        cells[name] = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells["people"][:2] == ["toys: 20 (40)", "this model"]
+    assert cells["people"][-2:] == ["1.000, 1.000"] * 2 and cells["people"][4].startswith("1.0000")
+    assert float(cells["pictures"][4].split()[0]) < 0.65

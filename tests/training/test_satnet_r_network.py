@@ -15,9 +15,11 @@ from training.networks.satnet_r import (
     FRAME,
     PARTS,
     STYLE_REACH,
+    Cartoonist,
     Convolution,
     Exemplar,
     Flow,
+    Layout,
     Painter,
     Pen,
     Restorer,
@@ -211,6 +213,21 @@ def test_a_restorer_paints_and_then_moves_what_it_has_painted(network: Translato
 # Pieces
 
 
+def test_a_layout_changes_nothing_before_it_has_learnt() -> None:
+    """Then every place hears of the farthest one, and of where it is: of a grey frame it says different things."""
+    torch.manual_seed(0)
+    layout, code = Layout(4, 8).eval(), torch.randn(1, 8)
+    grey = torch.ones(1, 4, 32, 32)
+    spotted = grey.clone()
+    spotted[..., 0, 0] = 9
+    with torch.no_grad():
+        assert torch.equal(layout(spotted, code), spotted)
+        nn.init.normal_(layout.tell.weight)
+        plain, heard = layout(grey, code), layout(spotted, code)
+    assert (plain[..., 8, 8] != plain[..., 24, 24]).all()
+    assert (plain[..., 18:, 18:] != heard[..., 18:, 18:]).any()
+
+
 def test_strokes_are_those_of_the_whole_frame() -> None:
     """The same paper on fewer pixels: nowhere more contrast, and not other strokes."""
     whole, half = strokes(FRAME), strokes(FRAME // 2)
@@ -250,6 +267,10 @@ def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
         network = Translator(Warp(WarpHead(4)), Painter(width=6, deformable=deformable)).eval()
         state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
         assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
+    cartoonist = Cartoonist(Warp(WarpHead(4)), Painter(width=6), Layout(18)).eval()
+    state = {key: each for key, each in cartoonist.state_dict().items() if not key.endswith("num_batches_tracked")}
+    one, parts = torch.ones(1), torch.ones(1, len(PARTS))
+    assert torch.equal(from_state(state)(whole, one, parts, one), cartoonist(whole, one, parts, one))
 
 
 @pytest.mark.parametrize("side", [FRAME // 2, FRAME])

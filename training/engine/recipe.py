@@ -106,7 +106,7 @@ class Recipe(ABC):
     """One system: its networks, what they learn from and how, what is looked at, and what is exported."""
 
     Config: ClassVar[type[Plan]]
-    averaged: ClassVar[tuple[str, ...]]
+    averaged: tuple[str, ...]
     """Names of the networks of which a moving average is kept."""
     anew: ClassVar[tuple[str, ...]] = ()
     """Networks that do not begin from those of another run, e.g. the classes of other people."""

@@ -126,6 +126,64 @@ def against_drawings(embed: Embed, photos: Faces, drawings: Faces) -> str:
     )
 
 
+def against_others(embed: Embed, photos: Faces, drawings: Faces) -> str:
+    """Markdown: photos against drawings of other photos; row i of both is one photo and its drawing.
+
+    Of every population with several photos of a person. Ranks are of a drawing among photos, one of each person, and
+    of a photo among such drawings; never of its own.
+    """
+    lines = [
+        "| people (photos) | recogniser | TAR at FAR 0.1 % | TAR at FAR 1 % | AUC "
+        "| drawing to photo: rank-1, rank-10 | photo to drawing: rank-1, rank-10 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    painted = populations(drawings)
+    for name, group in populations(photos).items():
+        persons, count = group.persons, len(group)
+        if len(set(persons)) == count:
+            continue
+        both = {"this model": [embed(each.frames()) for each in (group, painted[name])]}
+        if group.descriptors.size:
+            both["dlib"] = [unit(each.descriptors) for each in (group, painted[name])]
+        for recogniser, (seen, drawn_of) in both.items():
+            cosines = seen @ drawn_of.T
+            found = figures(*_off_diagonal(cosines), np.tile(persons, 2))
+            rates = [f"{found.tar[far]:.3f}" for far in sorted(FARS)]
+            searches = [ranks(each, persons) for each in (cosines.T, cosines)]
+            shares = [", ".join(f"{np.mean(each < best):.3f}" for best in (1, 10)) for each in searches]
+            cells = [f"{name}: {found.people} ({count})", recogniser, *rates, f"{found.auc:.4f}", *shares]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ranks(cosines: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """How many other people are nearer than the right one, int [P]; [P, P] from probes to a gallery of the same rows.
+
+    The gallery has the first picture of each person, and of the probe's own the second if it was made of the first.
+    """
+    _, first, person = np.unique(persons, return_index=True, return_inverse=True)
+    found = []
+    for row, own in enumerate(person):
+        others = np.flatnonzero((person == own) & (np.arange(len(person)) != row))
+        if len(others):
+            gallery = first.copy()
+            gallery[own] = others[0]
+            found.append(int((cosines[row, gallery] > cosines[row, others[0]]).sum()))
+    return np.array(found)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Of length 1 each."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _off_diagonal(cosines: np.ndarray) -> tuple[np.ndarray, Pairs]:
+    """Of rows and columns [N, N] that are not of the same photo; the columns are numbered from N on."""
+    count = len(cosines)
+    left, right = np.nonzero(~np.eye(count, dtype=bool))
+    return cosines[left, right], Pairs(left, right + count)
+
+
 def calibrate(embed: Embed, faces: Faces) -> dict[str, float]:
     """`thresholds` over all populations; people who are not among them show what they are worth.
 

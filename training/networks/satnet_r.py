@@ -27,7 +27,6 @@ CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 PARTS = ("eyes", "nose", "mouth", "jaw")
 STYLE_REACH = 4.0  # no number of a style is beyond it
-LOOK = "look"  # the style in the state of what has one only
 
 
 class Convolution(nn.Sequential):
@@ -215,13 +214,15 @@ class Painter(nn.Module):
         nn.init.constant_(self.ink.bias, -0.8)
         self.register_buffer("grating", grating, persistent=False)
 
-    def forward(self, picture: Tensor, style: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, style: Tensor, layout: nn.Module | None = None) -> Tensor:
+        """`layout`: a `Layout` of the deepest features."""
         code = self.code(style)
         blocks = F.pixel_unshuffle(picture, 2)
         blocks = torch.cat([blocks, self.grating.expand(blocks.shape[0], -1, -1, -1)], 1)
         fine = through(self.fine, blocks, code)
         middle = through(self.middle, fine, code)
         deep = through(self.deep, middle, code)
+        deep = deep if layout is None else layout(deep, code)
         code = F.relu(code + self.scene(deep.mean((2, 3))))
         middle = through(self.up_middle, torch.cat([doubled(deep), middle], 1), code)
         fine = through(self.up_fine, torch.cat([doubled(middle), fine], 1), code)
@@ -229,6 +230,28 @@ class Painter(nn.Module):
         gain, threshold = doubled(self.pressure(fine)).chunk(2, 1)
         line = torch.sigmoid(gain * self.pen(picture) + threshold)
         return paint + line * (self.ink(code)[:, :, None, None] - paint)
+
+
+class Layout(nn.Module):
+    """Where skin, hair and ground lie: every place hears of the whole frame, and of where in it it is.
+
+    A painter's deepest features [B, C, H, W] and code -> the same. It begins by changing nothing.
+    """
+
+    def __init__(self, channels: int, code: int = 64) -> None:
+        super().__init__()
+        self.gather = Modulated(channels + 2, channels, code, 2)
+        self.spread = nn.ModuleList([Modulated(channels, channels, code) for _ in range(4)])
+        self.tell = nn.Conv2d(channels, channels, 3, 1, 1)
+        nn.init.zeros_(self.tell.weight)
+        nn.init.zeros_(self.tell.bias)
+
+    def forward(self, deep: Tensor, code: Tensor) -> Tensor:
+        place = identity(deep.shape[-1]).to(deep).expand(deep.shape[0], -1, -1, -1)
+        x = self.gather(torch.cat([deep, place], 1), code)
+        for layer in self.spread:
+            x = x + layer(x, code)
+        return deep + doubled(self.tell(x))
 
 
 def strokes(side: int) -> Tensor:
@@ -327,13 +350,14 @@ class Translator(nn.Module):
     def forward(
         self, image: Tensor, strength: Tensor, style: Tensor, code: Tensor, parts: Tensor, texture: Tensor
     ) -> Tensor:
-        return drawn(self.warp(picture(image), strength, code, parts), self.painter, style, texture)
+        warped = self.warp(picture(image), strength, code, parts)
+        return drawn(warped, self.painter(warped, style), texture)
 
 
-def drawn(warped: Tensor, painter: Painter, style: Tensor, texture: Tensor) -> Tensor:
+def drawn(warped: Tensor, painted: Tensor, texture: Tensor) -> Tensor:
     """From the warped photo to the drawing of it, uint8 [B, S, S, 3]."""
     share = texture[:, None, None, None]
-    return pixels((1 - share) * warped + share * painter(warped, style))
+    return pixels((1 - share) * warped + share * painted)
 
 
 class Cartoonist(nn.Module):
@@ -343,14 +367,13 @@ class Cartoonist(nn.Module):
     has them.
     """
 
-    def __init__(self, warp: Warp, painter: Painter) -> None:
+    def __init__(self, warp: Warp, painter: Painter, layout: Layout) -> None:
         super().__init__()
-        self.warp, self.painter = warp, painter
-        self.register_buffer(LOOK, torch.zeros(STYLE_SIZE))
+        self.warp, self.painter, self.layout = warp, painter, layout
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor, texture: Tensor) -> Tensor:
         warped = self.warp(picture(image), strength, no_code(strength), parts)
-        return drawn(warped, self.painter, self.look.expand(strength.shape[0], -1), texture)
+        return drawn(warped, self.painter(warped, the_look(strength), self.layout), texture)
 
 
 class Restorer(nn.Module):
@@ -368,6 +391,11 @@ class Restorer(nn.Module):
         drawing = picture(image)
         back = self.warp.displacement(drawing, strength, no_code(strength), parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
+
+
+def the_look(strength: Tensor) -> Tensor:
+    """The styles [B, STYLE_SIZE] of what has one look."""
+    return torch.zeros_like(strength)[:, None].expand(-1, STYLE_SIZE)
 
 
 def no_code(strength: Tensor) -> Tensor:
@@ -404,7 +432,7 @@ class StyleReader(nn.Module):
 
 GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
     Translator: ("warp", "painter"),
-    Cartoonist: ("warp", "painter"),
+    Cartoonist: ("warp", "painter", "layout"),
     Restorer: ("warp", "painter", "exemplar"),
     StyleReader: ("exemplar",),
 }
@@ -420,7 +448,9 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
     if "exemplar.1.weight" in state:
         parts["exemplar"] = Exemplar(len(state["exemplar.1.weight"]))
-    kind = Cartoonist if LOOK in state else next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
+    if "layout.tell.weight" in state:
+        parts["layout"] = Layout(len(state["layout.tell.weight"]))
+    kind = next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
     model = kind(*parts.values())
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that

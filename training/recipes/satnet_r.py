@@ -75,10 +75,10 @@ from training.networks.satnet_r import (
     CODE_SIZE,
     FRAME,
     GRAPHS,
-    LOOK,
     LOOK_AT,
     PARTS,
     Exemplar,
+    Layout,
     Painter,
     Warp,
     WarpHead,
@@ -87,8 +87,6 @@ from training.networks.satnet_r import (
 )
 
 NAME = "satnet_r"
-NETWORKS = {"warp": ("warp",), "paint": ("painter", "exemplar")}
-"""What each part trains."""
 STRENGTHS = (0.2, 2.5)
 """At which the warp is looked at in training."""
 COMPARED = 50
@@ -205,7 +203,6 @@ class Recipe(engine.Recipe):
     """A warp and a painter, of which a run trains one."""
 
     Config = Config
-    averaged = ("warp", "painter", "exemplar")
     float16 = True
     free = frozenset({"joined", "exports"})
     symptoms = (by_heart(), always_wins())
@@ -214,6 +211,7 @@ class Recipe(engine.Recipe):
     def __init__(self, config: Config) -> None:
         """With the other part's origins, if it is joined. RunError if that is no run."""
         super().__init__(config)
+        self.averaged = (*trained("warp", config.direction), *trained("paint", config.direction))
         if config.joined:
             other = Run(Path(config.joined)).facts()["settings"]
             both = {
@@ -227,17 +225,15 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
-        One that reads styles itself makes photos, one that has a look of its own cartoons.
+        One that reads styles itself makes photos, one with a layout cartoons.
         """
         states: dict[str, Tensors] = {"warp": {}, "painter": {}}
         for key, value in state.items():
-            if key == LOOK:
-                continue
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
         try:
             settings: dict[str, Any] = {
-                "direction": "photo" if "exemplar" in states else "cartoon" if LOOK in state else "caricature",
+                "direction": "photo" if "exemplar" in states else "cartoon" if "layout" in states else "caricature",
                 "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
                 "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
                 "deformable": "deep.2.convolution.head.weight" in states["painter"],
@@ -279,8 +275,11 @@ class Recipe(engine.Recipe):
         found: dict[str, nn.Module] = {
             "warp": Warp(WarpHead(knobs.warp_width), LOOK_AT if learns else knobs.side).train(learns),
             "painter": Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable),
-            "exemplar": Exemplar(),
         }
+        if knobs.direction == "cartoon":
+            found["layout"] = Layout(3 * knobs.paint_width)
+        else:
+            found["exemplar"] = Exemplar()
         if knobs.texture:
             found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width, whole=knobs.whole)
         return found
@@ -290,7 +289,7 @@ class Recipe(engine.Recipe):
         loss = self.warp_loss if knobs.part == "warp" else self.paint_loss
         generator = Phase(
             name=knobs.part,
-            trains=NETWORKS[knobs.part],
+            trains=trained(knobs.part, knobs.direction),
             loss=loss,
             optimiser=adamw(knobs.rate, decay=knobs.decay),
             schedule=half_cosine(knobs.images, round(knobs.warm_up * knobs.images)),
@@ -347,8 +346,13 @@ class Recipe(engine.Recipe):
         return terms
 
     def _painted(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the painter makes of the batch, what that should be, and the styles that are read of its drawings."""
+        """What the painter makes of the batch, what that should be, and the styles of its drawings as they are read.
+
+        Cartoons have one look, which nobody needs to read.
+        """
         photo, drawing = picture(batch["photo"]), picture(batch["drawing"])
+        if self.config.direction == "cartoon":
+            return networks["painter"](photo, batch["style"], networks["layout"]).float(), drawing, batch["style"]
         read = networks["exemplar"](drawing)
         if self.config.direction == "photo":
             return networks["painter"](drawing, read).float(), photo, read.float()
@@ -484,13 +488,15 @@ class Recipe(engine.Recipe):
         """The translator of both parts, or what reads styles; RecipeError if a network of it was never trained."""
         if self.config.joined:
             self._join(networks)
-        learnt = {network for name in self.config.learnt for network in NETWORKS.get(name, (name,))}
+        knobs = self.config
+        parts = {part: trained(part, knobs.direction) for part in ("warp", "paint")}
+        learnt = {network for name in knobs.learnt for network in parts.get(name, (name,))}
         graph = self._kind.graph
         for name in GRAPHS[graph]:
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
-        parts = networks | {"warp": Warp(networks["warp"].head, self.config.side).eval()}
-        return graph(*(parts[name] for name in GRAPHS[graph]))
+        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side).eval()}
+        return graph(*(whole[name] for name in GRAPHS[graph]))
 
     @property
     def _kind(self) -> Kind:
@@ -524,11 +530,18 @@ class Recipe(engine.Recipe):
             raise RecipeError(f"joined: {other.folder} is a run of the {part} too")
         if _direction(settings) != self.config.direction:
             raise RecipeError(f"joined: {other.folder} is a run of direction={_direction(settings)}")
-        averages = checkpoint.unpacked("averages", state[0])
-        checkpoint.restore({name: networks[name] for name in NETWORKS[part]}, averages, str(other.latest))
+        joined = {name: networks[name] for name in trained(part, self.config.direction)}
+        checkpoint.restore(joined, checkpoint.unpacked("averages", state[0]), str(other.latest))
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         return self._kind.contract(self.config.side, provenance)
+
+
+def trained(part: str, direction: str) -> tuple[str, ...]:
+    """The networks that a part trains: beside the painter what reads styles, or of cartoons the layout."""
+    if part == "warp":
+        return ("warp",)
+    return ("painter", "layout" if direction == "cartoon" else "exemplar")
 
 
 def _opened(data: Path, part: str, apart: int) -> Pack:

@@ -4,6 +4,7 @@
     python -m training.evaluation.cards people models/sphereface/3 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
     LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/3
+    python -m training.evaluation.cards caricatures models/sphereface/3 models/caricature/3 FACES.pack
 
 Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
 
@@ -35,12 +36,12 @@ import typer
 from training.evaluation.cards.attribute import attributes
 from training.evaluation.cards.caricature import beside, caricature
 from training.evaluation.cards.cartoon import cartoon
-from training.evaluation.cards.encoder import drawings, people, teacher
+from training.evaluation.cards.encoder import caricatures, drawings, people, teacher
 from training.evaluation.cards.photo import photo
 from training.evaluation.cards.style import styles
 
 app = typer.Typer(help=__doc__, add_completion=False)
-for command in (people, teacher, drawings, caricature, beside, cartoon, photo, styles, attributes):
+for command in (people, teacher, drawings, caricatures, caricature, beside, cartoon, photo, styles, attributes):
     app.command()(command)
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ import typer
 from export.alignment import cut, similarity
 from training.console import told
 from training.data.blends import chip
+from training.data.drawn import drawings as drawn
 from training.data.pack import Pack
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.cards.arguments import Data, Model
 from training.evaluation.exported import Exported
-from training.metrics.encoders import Embed, against_drawings, realised, table
+from training.metrics.encoders import Embed, against_drawings, against_others, realised, table, unit
 
 
 def people(
@@ -38,12 +39,11 @@ def people(
 def teacher(packed: Annotated[Path, typer.Argument(help="a pack with people set aside")]) -> None:
     """What the teacher makes of the pixels that its student sees: the most that can be learnt of it."""
     with told():
-        faces, dlib = Faces.of(Pack(packed).where("split", TEST, CHECK)), Teacher()
+        faces = Faces.of(Pack(packed).where("split", TEST, CHECK))
 
         def embed(frames: np.ndarray) -> np.ndarray:
             margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
-            descriptors = dlib.describe([*map(chip, np.pad(frames, margins, "reflect"))])
-            return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
+            return unit(np.concatenate([*described(np.pad(frames, margins, "reflect"))]))
 
         typer.echo(table(embed, faces))
 
@@ -57,8 +57,29 @@ def drawings(
     """Photos of the people of congress256 who are set aside, against a translator's drawings of them."""
     with told():
         rows = [photo for photo in photos(data) if photo.split == TEST and photo.source.startswith("congress256")]
-        drawn = gather(drawn_by(Exported(translator), see(rows), strength))
-        typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), drawn))
+        made = gather(drawn_by(Exported(translator), see(rows), strength))
+        typer.echo(against_drawings(embedding(Exported(model)), gather(see(rows)), made))
+
+
+def caricatures(
+    model: Model,
+    translator: Model,
+    packed: Annotated[Path, typer.Argument(help="a pack with people set aside")],
+    seed: int = 0,
+) -> None:
+    """Photos of people set aside against a translator's drawings of other photos of them, in looks drawn at random."""
+    with told():
+        encoder, photos = Exported(model), Faces.of(Pack(packed).where("split", TEST, CHECK))
+        made = drawn(Exported(translator), photos, seed)
+        seen = replace(made, descriptors=np.concatenate([*described(made.crops)]))
+        typer.echo(against_others(embedding(encoder), photos, seen))
+
+
+def described(crops: np.ndarray) -> Iterator[np.ndarray]:
+    """What dlib's recogniser says of faces uint8 [N, 144, 128, 3] in FRAME, in parts."""
+    teacher = Teacher()
+    for some in np.array_split(crops, -(-len(crops) // 64)):
+        yield teacher.describe([*map(chip, some)])
 
 
 def embedding(encoder: Exported) -> Embed:
