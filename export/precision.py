@@ -1,4 +1,4 @@
-"""How a file stores weights: in float32, in float16, or in int8 with a scale for each output.
+"""How a file stores weights: in float32, in float16, or in int8 with a scale for each output, the small ones in float16.
 
 Shortened are parameters of two axes and more, which are nearly all numbers of a network. The graph widens them where it
 begins, and the runtime does so once, when it loads the file: the file is smaller, to a half or a quarter, and what is
@@ -19,6 +19,8 @@ from onnx import helper, numpy_helper
 
 Stored = Literal["float32", "float16", "int8"]
 STORED: tuple[Stored, ...] = get_args(Stored)
+SMALL = 16_384
+"""Fewer numbers than that save no room worth an error: first and last layers are small, and tell the most."""
 LEVELS = 127
 """Of int8, to either side of 0."""
 WIDENED, WHOLE, SCALE = ".float32", ".whole", ".scale"
@@ -42,7 +44,7 @@ def shorten(network: torch.nn.Module, stored: Stored) -> Scales:
     for name, parameter in network.named_parameters():
         if parameter.ndim < 2 or stored == "float32":
             continue
-        if stored == "float16":
+        if stored == "float16" or parameter.numel() < SMALL:
             parameter.copy_(parameter.half())
             scales[name] = None
         else:

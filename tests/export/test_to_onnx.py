@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from export import precision
 from export.alignment import Template
 from export.contract import Contract, ContractError, Control
 from export.parity import ParityError, compare, draw_feed, open_session
@@ -112,8 +113,9 @@ def test_shortened_weights_shrink_the_file_and_are_widened_in_the_graph(tmp_path
     assert kinds == {"project.weight": kind, "project.bias": onnx.TensorProto.FLOAT}
 
 
-def test_int8_rounds_each_output_by_its_own_scale():
+def test_int8_rounds_each_output_by_its_own_scale(monkeypatch):
     """Known values, all zeros among them; nothing is further off than half a step, and biases stay."""
+    monkeypatch.setattr(precision, "SMALL", 0)
     module = nn.Linear(3, 3)
     module.weight.data = torch.tensor([[127.0, -64.4, 0.3], [0.0, 0.0, 0.0], [-1.27, 0.008, 0.002]])
     short = rounded(module, "int8")
@@ -122,6 +124,13 @@ def test_int8_rounds_each_output_by_its_own_scale():
     convolution = nn.Conv2d(4, 6, 3)
     error = (rounded(convolution, "int8").weight - convolution.weight).abs().amax((1, 2, 3))
     assert (error <= convolution.weight.abs().amax((1, 2, 3)) / 127 / 2 * (1 + 1e-5)).all()
+
+
+def test_small_weights_are_spared_a_byte():
+    """In int8 they keep half precision, which a large one does not."""
+    small, large = nn.Linear(4, 4), nn.Linear(512, precision.SMALL // 512)
+    assert torch.equal(rounded(small, "int8").weight, rounded(small, "float16").weight)
+    assert not torch.equal(rounded(large, "int8").weight, rounded(large, "float16").weight)
 
 
 @pytest.mark.parametrize("stored", STORED[1:])

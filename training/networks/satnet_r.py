@@ -233,7 +233,7 @@ class Painter(nn.Module):
 
 
 class Layout(nn.Module):
-    """Where skin, hair and ground lie: every place hears of the whole frame, and of where in it it is.
+    """Where skin, hair and ground lie: every place hears of those a third of the frame away, and of where it is.
 
     A painter's deepest features [B, C, H, W] and code -> the same. It begins by changing nothing.
     """
