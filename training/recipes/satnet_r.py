@@ -330,7 +330,7 @@ class Recipe(engine.Recipe):
     def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
         """The drawing of a photo in its style, or the photo of a drawing, and the style of the drawing."""
         knobs, batch = self.config, step.batch
-        painted, wanted, read = self._painted(step.networks, batch)
+        painted, wanted, read = self._painted_once(step)
         terms = {
             "colour": knobs.colour * F.l1_loss(painted, wanted),
             "edges": knobs.edges * edges(painted, wanted),
@@ -344,6 +344,9 @@ class Recipe(engine.Recipe):
             deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
             terms["texture"] = knobs.texture * deceived
         return terms
+
+    def _painted_once(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        return step.once("painted", lambda: self._painted(step.networks, step.batch))
 
     def _painted(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """What the painter makes of the batch, what that should be, and the styles of its drawings as they are read.
@@ -385,7 +388,7 @@ class Recipe(engine.Recipe):
 
         def make() -> Tensor:
             if self.config.direction != "caricature":
-                return self._painted(step.networks, step.batch)[0]
+                return self._painted_once(step)[0]
             photo, random = picture(step.batch["photo"]), step.random
             strength, code = STRENGTHS[1] * random.uniform(), random.normal(CODE_SIZE)
             with torch.no_grad():
