@@ -1,4 +1,4 @@
-"""How a file stores weights: in float32, in float16, or in int8 with a scale for each output, the small ones in float16.
+"""How a file stores weights: in float32, in float16, or in int8 with a scale for each output and small ones in float16.
 
 Shortened are parameters of two axes and more, which are nearly all numbers of a network. The graph widens them where it
 begins, and the runtime does so once, when it loads the file: the file is smaller, to a half or a quarter, and what is
