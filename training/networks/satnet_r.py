@@ -25,6 +25,11 @@ FRAME = SQUARE_256.width
 LOOK_AT = 128  # the warp head looks at pictures of this side
 CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
+PALETTE = (
+    *((255.0, 255.0, 255.0), (27.0, 21.0, 21.0), (225.0, 180.0, 145.0), (90.0, 60.0, 40.0), (165.0, 145.0, 125.0)),
+    *((80.0, 50.0, 40.0), (80.0, 70.0, 65.0), (245.0, 245.0, 245.0), (46.0, 42.0, 46.0), (45.0, 30.0, 25.0)),
+)
+"""What a flat painter begins with: ground, ink, skin, hair, the light on it, brows, eyes, teeth, glasses, its lines."""
 PARTS = ("eyes", "nose", "mouth", "jaw")
 STYLE_REACH = 4.0  # no number of a style is beyond it
 
@@ -214,15 +219,13 @@ class Painter(nn.Module):
         nn.init.constant_(self.ink.bias, -0.8)
         self.register_buffer("grating", grating, persistent=False)
 
-    def forward(self, picture: Tensor, style: Tensor, layout: nn.Module | None = None) -> Tensor:
-        """`layout`: a `Layout` of the deepest features."""
+    def forward(self, picture: Tensor, style: Tensor) -> Tensor:
         code = self.code(style)
         blocks = F.pixel_unshuffle(picture, 2)
         blocks = torch.cat([blocks, self.grating.expand(blocks.shape[0], -1, -1, -1)], 1)
         fine = through(self.fine, blocks, code)
         middle = through(self.middle, fine, code)
         deep = through(self.deep, middle, code)
-        deep = deep if layout is None else layout(deep, code)
         code = F.relu(code + self.scene(deep.mean((2, 3))))
         middle = through(self.up_middle, torch.cat([doubled(deep), middle], 1), code)
         fine = through(self.up_fine, torch.cat([doubled(middle), fine], 1), code)
@@ -232,26 +235,43 @@ class Painter(nn.Module):
         return paint + line * (self.ink(code)[:, :, None, None] - paint)
 
 
-class Layout(nn.Module):
-    """Where skin, hair and ground lie: every place hears of those a third of the frame away, and of where it is.
+class FlatPainter(nn.Module):
+    """Paints in flat colours: picture [B, 3, S, S] -> picture [B, 3, S, S]; S is 128 or a multiple of it.
 
-    A painter's deepest features [B, C, H, W] and code -> the same. It begins by changing nothing.
+    A U-Net on 128 x 128 pixels says which colour lies where, and what the colours are. It is the scores of the colours
+    that are enlarged to the picture's size, before the best one is taken: edges are as sharp there as they can be.
     """
 
-    def __init__(self, channels: int, code: int = 64) -> None:
+    def __init__(self, side: int = FRAME, width: int = 24) -> None:
+        """`width` is even: channels at half of 128 pixels."""
         super().__init__()
-        self.gather = Modulated(channels + 2, channels, code, 2)
-        self.spread = nn.ModuleList([Modulated(channels, channels, code) for _ in range(4)])
-        self.tell = nn.Conv2d(channels, channels, 3, 1, 1)
-        nn.init.zeros_(self.tell.weight)
-        nn.init.zeros_(self.tell.bias)
+        self.side = side
+        widths = [width // 2, width, 2 * width, 3 * width, 4 * width]
+        self.stem = Convolution(3, widths[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(Convolution(inner, outer, 2), Residual(outer)) for inner, outer in pairwise(widths)
+        )
+        self.deep = Residual(widths[-1])
+        self.up = nn.ModuleList(Convolution(outer + inner, inner) for inner, outer in pairwise(widths))
+        self.score = nn.Conv2d(widths[0], len(PALETTE), 3, 1, 1)
+        self.squeeze = Convolution(widths[-1], width)
+        self.palette = nn.Sequential(
+            nn.Linear(64 * width, 128), nn.ReLU(inplace=True), nn.Linear(128, 3 * len(PALETTE))
+        )
+        nn.init.zeros_(self.palette[-1].weight)
+        self.palette[-1].bias.data = torch.tensor(PALETTE).flatten() / 127.5 - 1
 
-    def forward(self, deep: Tensor, code: Tensor) -> Tensor:
-        place = identity(deep.shape[-1]).to(deep).expand(deep.shape[0], -1, -1, -1)
-        x = self.gather(torch.cat([deep, place], 1), code)
-        for layer in self.spread:
-            x = x + layer(x, code)
-        return deep + doubled(self.tell(x))
+    def forward(self, picture: Tensor) -> Tensor:
+        seen = [self.stem(F.avg_pool2d(picture, self.side // LOOK_AT))]
+        for layer in self.down:
+            seen.append(layer(seen[-1]))
+        x = self.deep(seen.pop())
+        colours = self.palette(self.squeeze(x).flatten(1)).unflatten(1, (len(PALETTE), 3))
+        for layer in reversed(self.up):
+            x = layer(torch.cat([doubled(x), seen.pop()], 1))
+        scores = F.interpolate(self.score(x), size=(self.side, self.side), mode="bilinear", align_corners=False)
+        painted = colours.transpose(1, 2) @ scores.softmax(1).flatten(2)
+        return painted.unflatten(2, (self.side, self.side))
 
 
 def strokes(side: int) -> Tensor:
@@ -367,13 +387,13 @@ class Cartoonist(nn.Module):
     has them.
     """
 
-    def __init__(self, warp: Warp, painter: Painter, layout: Layout) -> None:
+    def __init__(self, warp: Warp, flat: FlatPainter) -> None:
         super().__init__()
-        self.warp, self.painter, self.layout = warp, painter, layout
+        self.warp, self.flat = warp, flat
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor, texture: Tensor) -> Tensor:
         warped = self.warp(picture(image), strength, no_code(strength), parts)
-        return drawn(warped, self.painter(warped, the_look(strength), self.layout), texture)
+        return drawn(warped, self.flat(warped), texture)
 
 
 class Restorer(nn.Module):
@@ -391,11 +411,6 @@ class Restorer(nn.Module):
         drawing = picture(image)
         back = self.warp.displacement(drawing, strength, no_code(strength), parts)
         return pixels(self.warp.moved(self.painter(drawing, self.exemplar(drawing)), back))
-
-
-def the_look(strength: Tensor) -> Tensor:
-    """The styles [B, STYLE_SIZE] of what has one look."""
-    return torch.zeros_like(strength)[:, None].expand(-1, STYLE_SIZE)
 
 
 def no_code(strength: Tensor) -> Tensor:
@@ -432,7 +447,7 @@ class StyleReader(nn.Module):
 
 GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
     Translator: ("warp", "painter"),
-    Cartoonist: ("warp", "painter", "layout"),
+    Cartoonist: ("warp", "flat"),
     Restorer: ("warp", "painter", "exemplar"),
     StyleReader: ("exemplar",),
 }
@@ -444,12 +459,13 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
     parts: dict[str, nn.Module] = {}
     if "warp.head.stem.0.0.weight" in state:
         parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
+    if "flat.stem.0.weight" in state:
+        parts["flat"] = FlatPainter(width=2 * len(state["flat.stem.0.weight"]))
+    if "painter.fine.0.convolution.weight" in state:
         deformable = "painter.deep.2.convolution.head.weight" in state
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
     if "exemplar.1.weight" in state:
         parts["exemplar"] = Exemplar(len(state["exemplar.1.weight"]))
-    if "layout.tell.weight" in state:
-        parts["layout"] = Layout(len(state["layout.tell.weight"]))
     kind = next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
     model = kind(*parts.values())
     counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}

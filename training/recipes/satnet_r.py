@@ -11,7 +11,7 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
     likeness export runs/paint --to models/style/1 --set exports=exemplar
 
-With `direction=cartoon` there is one look, and the warp is to the proportions of that.
+With `direction=cartoon` there is one look, in flat colours, and the warp is to the proportions of that.
 
 With `direction=photo` the same two parts undo both steps in reverse: the painter makes a photo of a drawing, by the
 style that it reads of that, and the warp, which sees the drawing too, takes it back to the face's own shape.
@@ -19,7 +19,7 @@ style that it reads of that, and the warp, which sees the drawing too, takes it 
 Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
 
     warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
-    paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2                E: reads the style of a drawing
+    paint:  |P(x, s) - y| + 0 |P(x, s) - y|^2 + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
             direction=photo: |P(y, E(y)) - x| instead
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
@@ -78,7 +78,7 @@ from training.networks.satnet_r import (
     LOOK_AT,
     PARTS,
     Exemplar,
-    Layout,
+    FlatPainter,
     Painter,
     Warp,
     WarpHead,
@@ -124,6 +124,8 @@ class Config(Plan):
     landmarks: float = 10.0
     field: float = 10.0
     colour: float = 1.0
+    squares: float = 0.0
+    """Of colours too; unlike `colour` it is content with half a line where one is as likely as not."""
     edges: float = 3.0
     lines: float = 1.0
     style: float = 0.1
@@ -167,6 +169,8 @@ class Config(Plan):
             raise RecipeError(f"side: must be {FRAME // 2} or {FRAME}, not {self.side}")
         if self.paint_width % 2:
             raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
+        if self.deformable and self.direction == "cartoon":
+            raise RecipeError("deformable: what paints in flat colours has no such convolutions")
         if self.texture and not (self.part == "paint" and self.drawings):
             raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
         if self.identity and self.direction == "photo" and self.part == "warp":
@@ -211,7 +215,7 @@ class Recipe(engine.Recipe):
     def __init__(self, config: Config) -> None:
         """With the other part's origins, if it is joined. RunError if that is no run."""
         super().__init__(config)
-        self.averaged = (*trained("warp", config.direction), *trained("paint", config.direction))
+        self.averaged = ("warp", *trained("paint", config.direction))
         if config.joined:
             other = Run(Path(config.joined)).facts()["settings"]
             both = {
@@ -225,19 +229,22 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
-        One that reads styles itself makes photos, one with a layout cartoons.
+        One that reads styles itself makes photos, one that paints in flat colours cartoons.
         """
-        states: dict[str, Tensors] = {"warp": {}, "painter": {}}
+        states: dict[str, Tensors] = {"warp": {}}
         for key, value in state.items():
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
         try:
-            settings: dict[str, Any] = {
-                "direction": "photo" if "exemplar" in states else "cartoon" if "layout" in states else "caricature",
-                "warp_width": len(states["warp"]["head.stem.0.0.weight"]),
-                "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
-                "deformable": "deep.2.convolution.head.weight" in states["painter"],
-            }
+            settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
+            if "flat" in states:
+                settings |= {"direction": "cartoon", "paint_width": 2 * len(states["flat"]["stem.0.weight"])}
+            else:
+                settings |= {
+                    "direction": "photo" if "exemplar" in states else "caricature",
+                    "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
+                    "deformable": "deep.2.convolution.head.weight" in states["painter"],
+                }
         except KeyError as error:
             raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
         whole = cls(Config(**settings)).networks()
@@ -274,11 +281,11 @@ class Recipe(engine.Recipe):
         learns = knobs.part == "warp"
         found: dict[str, nn.Module] = {
             "warp": Warp(WarpHead(knobs.warp_width), LOOK_AT if learns else knobs.side).train(learns),
-            "painter": Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable),
         }
         if knobs.direction == "cartoon":
-            found["layout"] = Layout(3 * knobs.paint_width)
+            found["flat"] = FlatPainter(knobs.side, knobs.paint_width)
         else:
+            found["painter"] = Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable)
             found["exemplar"] = Exemplar()
         if knobs.texture:
             found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width, whole=knobs.whole)
@@ -333,6 +340,7 @@ class Recipe(engine.Recipe):
         painted, wanted, read = self._painted_once(step)
         terms = {
             "colour": knobs.colour * F.l1_loss(painted, wanted),
+            "squares": knobs.squares * F.mse_loss(painted, wanted),
             "edges": knobs.edges * edges(painted, wanted),
             "lines": knobs.lines * fine_lines(painted, wanted),
             "style": knobs.style * F.mse_loss(read, batch["style"]),
@@ -355,7 +363,7 @@ class Recipe(engine.Recipe):
         """
         photo, drawing = picture(batch["photo"]), picture(batch["drawing"])
         if self.config.direction == "cartoon":
-            return networks["painter"](photo, batch["style"], networks["layout"]).float(), drawing, batch["style"]
+            return networks["flat"](photo).float(), drawing, batch["style"]
         read = networks["exemplar"](drawing)
         if self.config.direction == "photo":
             return networks["painter"](drawing, read).float(), photo, read.float()
@@ -541,10 +549,10 @@ class Recipe(engine.Recipe):
 
 
 def trained(part: str, direction: str) -> tuple[str, ...]:
-    """The networks that a part trains: beside the painter what reads styles, or of cartoons the layout."""
+    """The networks that a part trains; of cartoons there is no style to be read."""
     if part == "warp":
         return ("warp",)
-    return ("painter", "layout" if direction == "cartoon" else "exemplar")
+    return ("flat",) if direction == "cartoon" else ("painter", "exemplar")
 
 
 def _opened(data: Path, part: str, apart: int) -> Pack:

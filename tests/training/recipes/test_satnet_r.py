@@ -292,6 +292,7 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"apart": 6}, DataError, "apart=6 leaves none of its 6 pairs to learn from"),
         ({"side": 64}, RecipeError, "side: must be 128 or 256, not 64"),
         ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
+        ({"direction": "cartoon", "deformable": True}, RecipeError, "deformable: what paints in flat colours has"),
         ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
@@ -518,7 +519,7 @@ def test_a_published_cartoonist_is_gone_on_with(cartoonist: Path, tmp_path: Path
     """Imported it is of its direction, and what it has learnt is what was joined."""
     import_run("satnet_r", [cartoonist], tmp_path / "run")
     settings = Run(tmp_path / "run").facts()["settings"]
-    assert (settings["direction"], settings["learnt"]) == ("cartoon", ["warp", "painter", "layout"])
+    assert (settings["direction"], settings["learnt"]) == ("cartoon", ["warp", "flat"])
 
 
 def test_a_restorer_asks_for_no_style(restorer: Path, photo: NDArray[np.uint8]) -> None:
