@@ -13,8 +13,8 @@ from training.metrics.interval import Interval
 LINES = "ablations.jsonl"
 """The file beside the runs."""
 COLUMNS = {
-    "paint": ("detected", "id_kept", "id_margin", "repaint", "flatness", "sharpness", "colour"),
-    "warp": ("explained", "folded", "exaggeration", "detected", "id_kept", "id_margin"),
+    "paint": ("detected", "id_kept", "id_distance", "repaint", "flatness", "sharpness", "colour"),
+    "warp": ("explained", "folded", "exaggeration", "detected", "id_kept", "id_distance"),
 }
 """Of the tables, by part; the lines have all figures."""
 
