@@ -340,11 +340,12 @@ class Recipe(engine.Recipe):
         painted, wanted, read = self._painted_once(step)
         terms = {
             "colour": knobs.colour * F.l1_loss(painted, wanted),
-            "squares": knobs.squares * F.mse_loss(painted, wanted),
             "edges": knobs.edges * edges(painted, wanted),
             "lines": knobs.lines * fine_lines(painted, wanted),
             "style": knobs.style * F.mse_loss(read, batch["style"]),
         }
+        if knobs.squares:
+            terms["squares"] = knobs.squares * F.mse_loss(painted, wanted)
         if knobs.identity:
             terms |= self._identity(step, self._made(step), picture(batch["photo"]))
         if knobs.texture:
