@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from training.data.caricaturist import CODE_SIZE
 from training.networks.pixels import picture
-from training.networks.satnet_r import FRAME, Translator
+from training.networks.satnet_r import Translator
+from training.networks.warp import FRAME
 
 
 @torch.no_grad()

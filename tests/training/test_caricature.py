@@ -11,7 +11,8 @@ from export.weights import load_state
 from tests.training.carried import carried
 from training.data.caricaturist import CODE_SIZE
 from training.evaluation.exported import Exported
-from training.networks.satnet_r import PARTS, Translator, from_state
+from training.networks.satnet_r import Translator, from_state
+from training.networks.warp import PARTS
 
 MODELS = Path(__file__).parents[2] / "models"
 STRENGTHS = torch.arange(0, 3.25, 0.25)

@@ -10,7 +10,8 @@ from export.weights import load_state
 from tests.training.carried import carried
 from training.data.proportions import displacement
 from training.evaluation.exported import Exported
-from training.networks.satnet_r import PARTS, from_state
+from training.networks.satnet_r import from_state
+from training.networks.warp import PARTS
 
 MODELS = Path(__file__).parents[2] / "models"
 

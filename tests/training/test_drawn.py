@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.drawn import STRENGTHS, drawings, main, moved, request
+from training.data.drawn import STRENGTHS, drawings, main, request
 from training.data.errors import DataError
 from training.data.pack import Pack
-from training.data.recognition import FRAME, TEST, TRAIN, Faces
+from training.data.recognition import FRAME, TEST, TRAIN, Faces, realigned
 from training.evaluation.exported import Exported
 
 
@@ -39,7 +39,7 @@ def test_features_stay_where_the_frame_has_them(faces: Faces, models: Path) -> N
     x, y = map(round, FRAME.points[0])
     face = faces.crops[0]
     face[y - 2 : y + 3, x - 2 : x + 3] = 255
-    back = moved(moved(face, FRAME, template), template, FRAME)
+    back = realigned(realigned(face, FRAME, template), template, FRAME)
     found = np.argwhere(back[..., 0] > 200).mean(0)
     assert np.abs(found - (y, x)).max() < 1
 

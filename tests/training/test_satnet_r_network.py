@@ -1,4 +1,4 @@
-"""training.networks.satnet_r: what each control does, and what it leaves alone."""
+"""SATNet-R's networks, warp, painters and graphs: what each control does, and what it leaves alone."""
 
 import pytest
 import torch
@@ -6,36 +6,22 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.alignment import SQUARE_256
-from training.data.caricaturist import ease
+from training.data.caricaturist import CODE_SIZE, ease
 from training.data.painter import STYLE_SIZE
+from training.networks.folded import Convolution
+from training.networks.painters import PALETTE, Exemplar, FlatPainter, Painter, Pen, strokes
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
-    CELLS,
-    CODE_SIZE,
-    FRAME,
-    PALETTE,
-    PARTS,
     STYLE_REACH,
     Cartoonist,
-    Convolution,
-    Exemplar,
-    FlatPainter,
-    Flow,
-    Painter,
-    Pen,
     Restorer,
     StyleReader,
     Translator,
-    Warp,
-    WarpHead,
     discriminator,
-    eased,
     from_state,
-    identity,
-    part_masks,
-    strokes,
 )
 from training.networks.size import parameter_count
+from training.networks.warp import CELLS, FRAME, PARTS, Flow, Warp, WarpHead, eased, identity, part_masks
 
 SIDE = 128
 

@@ -12,15 +12,8 @@ from export.alignment import SQUARE_256, Template
 from export.contract import STYLE, Contract, Control
 from training.data.caricaturist import CODE_SIZE
 from training.data.painter import DEFAULT, STYLE_SIZE, STYLES
-from training.networks.satnet_r import (
-    FRAME,
-    PARTS,
-    STYLE_REACH,
-    Cartoonist,
-    Restorer,
-    StyleReader,
-    Translator,
-)
+from training.networks.satnet_r import STYLE_REACH, Cartoonist, Restorer, StyleReader, Translator
+from training.networks.warp import FRAME, PARTS
 
 EXAGGERATED = Control("strength", (), 0.0, 3.0, 1.0, "Exaggeration: 0 keeps the face as it is")
 SHAPED = Control("strength", (), 0.0, 2.0, 1.0, "How far the face takes a cartoon's proportions: 0 keeps its own")

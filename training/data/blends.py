@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import typer
 
-from export.alignment import Template, cut, similarity
+from export.alignment import Template
 from training.console import told, watched
 from training.data import dlib_networks
 from training.data.disguise import Rng, moved
 from training.data.pack import Example, Pack, write
-from training.data.recognition import FRAME, TRAIN, Faces, Teacher
+from training.data.recognition import FRAME, TRAIN, Faces, Teacher, realigned
 from training.networks.dlib_recogniser import CHIP
 
 SHARES = 0.25, 0.75
@@ -39,7 +39,7 @@ BATCH = 64
 
 def chip(face: np.ndarray) -> np.ndarray:
     """A face in FRAME as dlib's network wants it, uint8 [150, 150, 3]."""
-    return cut(face, similarity(FRAME.points, CHIPS.points), CHIPS)
+    return realigned(face, FRAME, CHIPS)
 
 
 def blend(first: np.ndarray, second: np.ndarray, rng: Rng) -> np.ndarray:

@@ -17,14 +17,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from export.alignment import Template, cut, similarity
 from export.contract import STYLE, Contract, Value
 from training.console import told, watched
 from training.data import dlib_networks
 from training.data.disguise import Rng
 from training.data.errors import DataError
 from training.data.pack import Pack, write
-from training.data.recognition import FRAME, TRAIN, Faces
+from training.data.recognition import FRAME, TRAIN, Faces, realigned
 from training.evaluation.exported import Exported
 
 STRENGTHS = 0.5, 2.0
@@ -38,15 +37,10 @@ def drawings(translator: Exported, faces: Faces, seed: int = 0) -> Faces:
         raise DataError(f"{translator.name} draws no faces")
     made = []
     for rows in watched(np.array_split(np.arange(len(faces)), -(-len(faces) // BATCH)), "drawing"):
-        photos = [moved(crop, FRAME, contract.template) for crop in faces.crops[rows]]
+        photos = [realigned(crop, FRAME, contract.template) for crop in faces.crops[rows]]
         drawn = contract.images(translator.run(photos, [request(contract, rng) for _ in photos]))
-        made += [moved(drawing, contract.template, FRAME) for drawing in drawn]
+        made += [realigned(drawing, contract.template, FRAME) for drawing in drawn]
     return replace(faces, crops=np.stack(made))
-
-
-def moved(face: np.ndarray, given: Template, wanted: Template) -> np.ndarray:
-    """A face that is aligned to one template, cut as another has it."""
-    return cut(face, similarity(given.points, wanted.points), wanted)
 
 
 def request(contract: Contract, rng: Rng) -> Mapping[str, Value]:

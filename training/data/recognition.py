@@ -185,6 +185,11 @@ def aligned(pack: Pack, index: int) -> tuple[np.ndarray, np.ndarray]:
     return cut(image, matrix, FRAME), apply(matrix, points).astype(np.float32)
 
 
+def realigned(face: np.ndarray, given: Template, wanted: Template) -> np.ndarray:
+    """A face that is aligned to one template, cut as another has it."""
+    return cut(face, similarity(given.points, wanted.points), wanted)
+
+
 def _texts(pack: Pack, column: str) -> np.ndarray:
     if column not in pack.names:
         return np.full(len(pack), "")

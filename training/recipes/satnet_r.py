@@ -45,6 +45,7 @@ from export.contract import Contract
 from export.parity import ParityError
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
+from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.painter import STYLES
@@ -70,21 +71,10 @@ from training.losses.identity import contrast, faces_of_square, identity_hinge, 
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.warp import explained, folded
+from training.networks.painters import Exemplar, FlatPainter, Painter
 from training.networks.pixels import picture, pixels
-from training.networks.satnet_r import (
-    CODE_SIZE,
-    FRAME,
-    GRAPHS,
-    LOOK_AT,
-    PARTS,
-    Exemplar,
-    FlatPainter,
-    Painter,
-    Warp,
-    WarpHead,
-    discriminator,
-    eased,
-)
+from training.networks.satnet_r import GRAPHS, discriminator
+from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
 
 NAME = "satnet_r"
 STRENGTHS = (0.2, 2.5)

@@ -16,6 +16,7 @@ from export.parity import compare, draw_feed, open_session
 from export.repository import GRAPH
 from export.weights import load_state
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
+from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
 from training.data.painter import STYLE_SIZE, STYLES
@@ -29,8 +30,9 @@ from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
-from training.networks.satnet_r import CODE_SIZE, PARTS, Restorer, Translator, from_state, part_masks
+from training.networks.satnet_r import Restorer, Translator, from_state
 from training.networks.sphereface import SphereFace
+from training.networks.warp import PARTS, part_masks
 from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 
 TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}

@@ -24,7 +24,8 @@ from training.metrics.interval import Interval, mean, resampled
 from training.metrics.judge import Face, Judge, estimates
 from training.metrics.warp import energies, folded
 from training.networks.pixels import picture
-from training.networks.satnet_r import PARTS, Translator, Warp, no_code
+from training.networks.satnet_r import Translator
+from training.networks.warp import PARTS, Warp, no_code
 from training.recipes.satnet_r import points
 
 SOME = 8

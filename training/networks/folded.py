@@ -1,0 +1,48 @@
+"""Convolutions whose normalisation is part of their weights out of training, and what is made of them.
+
+B batch, C channels, H W height and width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Convolution(nn.Sequential):
+    """3x3 convolution, batch normalisation and, unless `linear`, ReLU.
+
+    Out of training the normalisation is part of the convolution's weights. ONNX Runtime, which does not merge the two
+    where weights are stored as float16, then computes every sum in one order, whatever its number of threads.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, linear: bool = False) -> None:
+        active = () if linear else (nn.ReLU(inplace=True),)
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), *active)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        convolution, norm, *active = self
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight, bias = convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+        x = F.conv2d(x, weight, bias, convolution.stride, convolution.padding)
+        return F.relu(x) if active else x
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity path."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels, linear=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Bilinear upsampling by two."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
