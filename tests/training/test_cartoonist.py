@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from training.data.cartoonist import cartoon
+from training.data.materials import Material
 from training.data.traits import lab
 
 SKIN, WALL = (224, 172, 150), (90, 120, 170)
@@ -43,7 +44,7 @@ def drawn_(mean_face):
         "bald": portrait(mean_face),
         "glasses": portrait(mean_face, BLACK, glasses=True),
     }
-    return {name: cartoon(photo, mean_face) for name, photo in photos.items()}
+    return {name: cartoon(photo, mean_face).picture for name, photo in photos.items()}
 
 
 def crown(picture):
@@ -53,9 +54,19 @@ def crown(picture):
 
 def test_a_cartoon_is_deterministic(photo, mean_face):
     """The same photo is the same cartoon, of the photo's size."""
-    first = cartoon(photo, mean_face)
+    first = cartoon(photo, mean_face).picture
     assert first.shape == photo.shape and first.dtype == np.uint8
-    assert (first == cartoon(photo, mean_face)).all()
+    assert (first == cartoon(photo, mean_face).picture).all()
+
+
+def test_a_cartoon_is_its_regions_in_the_colours_of_its_palette(photo, mean_face):
+    """But for the pixels in which two regions meet; lids, eyes and skin are where the face has them."""
+    made = cartoon(photo, mean_face)
+    flat = made.palette[made.regions]
+    assert (np.abs(flat.astype(int) - made.picture).max(-1) < 3).mean() > 0.85
+    assert set(np.unique(made.regions)) <= set(Material) and made.palette.shape == (len(Material), 3)
+    assert made.regions[5, 5] == Material.GROUND and made.regions[150, 90] == Material.SKIN
+    assert (made.regions[100:135, 70:115] == Material.IRIS).any()
 
 
 def test_the_ground_is_white(drawn):
@@ -66,7 +77,7 @@ def test_the_ground_is_white(drawn):
 
 def test_a_cartoon_is_flat(photo, mean_face):
     """Half of its pixels at least are exactly their neighbours' colour."""
-    picture = cartoon(photo, mean_face).astype(int)
+    picture = cartoon(photo, mean_face).picture.astype(int)
     assert (np.abs(np.diff(picture, axis=1)).max(-1) == 0).mean() > 0.5
 
 
@@ -95,7 +106,7 @@ def test_dark_skin_is_darker(mean_face):
     inside = np.linalg.norm(light.astype(int) - SKIN, axis=-1) < 20
     dark = np.where(inside[..., None], (112, 74, 58), light).astype(np.uint8)
     tones = [
-        lab(np.median(cartoon(each, mean_face)[140:150, 85:105].reshape(-1, 3), 0)[None])[0, 0]
+        lab(np.median(cartoon(each, mean_face).picture[140:150, 85:105].reshape(-1, 3), 0)[None])[0, 0]
         for each in (light, dark)
     ]
     assert tones[1] < tones[0] - 15

@@ -7,9 +7,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from export.alignment import SQUARE_256
 from training.data.caricaturist import CODE_SIZE, ease
+from training.data.materials import USUAL
 from training.data.painter import STYLE_SIZE
 from training.networks.folded import Convolution
-from training.networks.painters import PALETTE, Exemplar, FlatPainter, Painter, Pen, strokes
+from training.networks.painters import Exemplar, FlatPainter, Painter, Pen, coloured, strokes
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     STYLE_REACH,
@@ -206,9 +207,10 @@ def test_flat_paint_has_a_few_colours_and_edges_of_the_whole_frame() -> None:
     torch.manual_seed(0)
     painter = FlatPainter(width=4).eval()
     painter.score.weight *= 100_000
-    painted = painter(torch.randn(1, 3, FRAME, FRAME).clamp(-1, 1))
-    colours = torch.tensor(PALETTE) / 127.5 - 1
-    away = (painted[:, None] - colours[None, :, :, None, None]).abs().amax(2).amin(1)
+    scores, colours = painter(torch.randn(1, 3, FRAME, FRAME).clamp(-1, 1))
+    torch.testing.assert_close(colours[0], torch.from_numpy(USUAL).float() / 127.5 - 1)
+    painted = coloured(scores, colours)
+    away = (painted[:, None] - colours[..., None, None]).abs().amax(2).amin(1)
     assert (away < 0.01).float().mean() > 0.9
     assert (painted[..., ::2, :] != painted[..., 1::2, :]).any(1).float().mean() > 0.05
 

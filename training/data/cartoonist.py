@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 
 from export.alignment import Image
 from training.data.heads import THIN, Array, Head, calm, head
+from training.data.materials import USUAL, Colour, Material
 from training.data.proportions import moved, telling
-from training.data.traits import Colour, Traits, traits
+from training.data.traits import Traits, traits
 from training.data.vector import Sheet, curve, ellipse
 
-INK = (27, 21, 21)
-WHITE = (255, 255, 255)
-PUPIL = (12, 10, 10)
-FRAME = (46, 42, 46)  # of glasses
 LINE, HAIR_LINE = 2.6, 1.9  # how broad outlines are, pixels
 MIDDLE = (128.0, 128.0)
 LONG = 18.0  # pixels of hair beside the ears and below, from which on it hangs down
@@ -42,30 +39,59 @@ FLASH = np.array([(-22, 8), (-8, -5), (4, -6), (0, 0), (14, -3), (22, 2), (8, 1)
 ABOVE_EARS = 80.0, 97.0  # degrees from upwards between which hair before the head runs out
 
 
-def cartoon(photo: Image, landmarks: Array) -> Image:
-    """The cartoon uint8 [256, 256, 3] of a photo uint8 [256, 256, 3] RGB with 68 landmarks in its pixels."""
+@dataclass(frozen=True)
+class Cartoon:
+    """A picture in flat colours, and what it is made of."""
+
+    picture: Image
+    """uint8 [256, 256, 3] RGB."""
+    regions: NDArray[np.uint8]
+    """The `Material` in the middle of each pixel [256, 256]."""
+    palette: NDArray[np.uint8]
+    """The colour of each material [M, 3]."""
+
+
+def cartoon(photo: Image, landmarks: Array) -> Cartoon:
+    """Of a photo uint8 [256, 256, 3] RGB with 68 landmarks in its pixels."""
     face = np.asarray(landmarks, float)
     found = head(photo, face)
     return drawn(face, found, traits(photo, face, found))
 
 
-def drawn(face: Array, found: Head, person: Traits) -> Image:
+def drawn(face: Array, found: Head, person: Traits) -> Cartoon:
     """The cartoon of a face [68, 2] with this hair and these traits."""
     sheet, outline, placed = Sheet(), Outline.of(found), moved(telling(face))
-    hang_hair(sheet, outline, person)
-    draw_head(sheet, outline, placed, person)
+    hang_hair(sheet, outline)
+    draw_head(sheet, outline, placed)
     if person.beard:
-        draw_beard(sheet, placed, person)
+        draw_beard(sheet, placed)
     if person.moustache:
-        draw_moustache(sheet, placed, person)
-    draw_hair(sheet, outline, person)
-    draw_brows(sheet, placed, person)
-    draw_eyes(sheet, placed, person)
+        draw_moustache(sheet, placed)
+    draw_hair(sheet, outline)
+    draw_brows(sheet, placed)
+    draw_eyes(sheet, placed)
     draw_nose(sheet, placed)
     draw_mouth(sheet, placed)
     if person.glasses:
         draw_glasses(sheet, placed)
-    return sheet.picture()
+    colours = palette(person)
+    return Cartoon(sheet.picture(colours), sheet.regions(), colours)
+
+
+def palette(person: Traits) -> NDArray[np.uint8]:
+    """The colour of each material [M, 3], the person's own where it shows who that is."""
+    colours = USUAL.copy()
+    own = {
+        Material.SKIN: person.skin,
+        Material.HAIR: person.hair,
+        Material.LIGHT: bright(person.hair),
+        Material.BROW: person.brow,
+        Material.IRIS: person.iris,
+        Material.HAIRLINE: dark(person.hair),
+    }
+    for material, colour in own.items():
+        colours[material] = colour
+    return colours.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -118,66 +144,66 @@ def even(radius: Array) -> Array:
     return np.minimum(radius, 1.08 * radius[::-1] + 5)
 
 
-def hang_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
+def hang_hair(sheet: Sheet, outline: Outline) -> None:
     """What hangs behind the face and the ears."""
     if not outline.long:
         return
     for side in (-1, 1):
         for run in outline.runs(side * outline.turns > 70):
             edge = curve(outline.outer[run])
-            sheet.fill(np.concatenate([edge, [MIDDLE]]), person.hair)
-            sheet.stroke(edge, dark(person.hair), HAIR_LINE)
+            sheet.fill(np.concatenate([edge, [MIDDLE]]), Material.HAIR)
+            sheet.stroke(edge, Material.HAIRLINE, HAIR_LINE)
 
 
-def draw_head(sheet: Sheet, outline: Outline, face: Array, person: Traits) -> None:
+def draw_head(sheet: Sheet, outline: Outline, face: Array) -> None:
     """Ears, then the face with its outline."""
     for side, (top, low) in ((-1, (0, 2)), (1, (16, 14))):
         middle = (face[top] + face[low]) / 2 + (side * 4, -5)
         ear = ellipse(middle, 17, 24, side * 10)
-        sheet.fill(ear, person.skin)
-        sheet.stroke(ear, INK, LINE, closed=True)
+        sheet.fill(ear, Material.SKIN)
+        sheet.stroke(ear, Material.INK, LINE, closed=True)
     upper = np.abs(outline.turns) < 66
     share = np.where(outline.thick > 0, 0.6, 1.0)[:, None]
     crown = (outline.inner + share * (outline.outer - outline.inner))[upper]
-    sheet.fill(curve(np.concatenate([crown, face[16::-1]]), closed=True), person.skin)
-    sheet.stroke(curve(np.concatenate([face[:1], crown, face[16:17]]))[4:-4], INK, LINE)
-    sheet.stroke(curve(face[1:16]), INK, LINE)
+    sheet.fill(curve(np.concatenate([crown, face[16::-1]]), closed=True), Material.SKIN)
+    sheet.stroke(curve(np.concatenate([face[:1], crown, face[16:17]]))[4:-4], Material.INK, LINE)
+    sheet.stroke(curve(face[1:16]), Material.INK, LINE)
 
 
-def draw_hair(sheet: Sheet, outline: Outline, person: Traits) -> None:
+def draw_hair(sheet: Sheet, outline: Outline) -> None:
     """What grows before the head, running out above the ears, with a light on it."""
     first, last = ABOVE_EARS
     share = np.clip((np.abs(outline.turns) - first) / (last - first), 0, 1)[:, None] ** 2
     hairline = outline.inner + share * (outline.outer - outline.inner)
     for run in outline.runs(np.abs(outline.turns) < last):
         inner, outer = curve(hairline[run]), curve(outline.outer[run])
-        sheet.fill(np.concatenate([inner, outer[::-1]]), person.hair)
-        sheet.stroke(inner, dark(person.hair), HAIR_LINE)
-        sheet.stroke(outer, dark(person.hair), HAIR_LINE)
+        sheet.fill(np.concatenate([inner, outer[::-1]]), Material.HAIR)
+        sheet.stroke(inner, Material.HAIRLINE, HAIR_LINE)
+        sheet.stroke(outer, Material.HAIRLINE, HAIR_LINE)
     ray = int(np.argmin(np.abs(outline.turns - 20)))
     if outline.thick[ray] > 16:
         low, high = outline.inner[ray], np.maximum(outline.outer[ray], 4)
         across = np.linalg.norm(high - low)
-        sheet.fill((0.45 * low + 0.55 * high) + FLASH * np.clip(across / 40, 0.4, 1.1), bright(person.hair))
+        sheet.fill((0.45 * low + 0.55 * high) + FLASH * np.clip(across / 40, 0.4, 1.1), Material.LIGHT)
 
 
-def draw_brows(sheet: Sheet, face: Array, person: Traits) -> None:
+def draw_brows(sheet: Sheet, face: Array) -> None:
     """Flat, broad towards the nose."""
     for points in (face[17:22], face[26:21:-1]):
         line = curve(points)
         at = np.linspace(0, 1, len(line))[:, None]
         half = (0, 1) * (0.9 + 3.0 * np.sin(np.pi * (0.12 + 0.72 * at)))
-        sheet.fill(np.concatenate([line - half, (line + half)[::-1]]), person.brow)
+        sheet.fill(np.concatenate([line - half, (line + half)[::-1]]), Material.BROW)
 
 
-def draw_eyes(sheet: Sheet, face: Array, person: Traits) -> None:
+def draw_eyes(sheet: Sheet, face: Array) -> None:
     """White, iris and pupil under a dark upper lid."""
     # From the outer corner over the upper lid to the inner corner and back.
-    draw_eye(sheet, face[36:42], -1, person)
-    draw_eye(sheet, face[[45, 44, 43, 42, 47, 46]], 1, person)
+    draw_eye(sheet, face[36:42], -1)
+    draw_eye(sheet, face[[45, 44, 43, 42, 47, 46]], 1)
 
 
-def draw_eye(sheet: Sheet, eye: Array, side: int, person: Traits) -> None:
+def draw_eye(sheet: Sheet, eye: Array, side: int) -> None:
     """One of them [6, 2]; `side` is 1 where the outer corner is on the right."""
     middle, axis = eye.mean(0), side * (eye[0] - eye[3])
     opened = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
@@ -190,12 +216,12 @@ def draw_eye(sheet: Sheet, eye: Array, side: int, person: Traits) -> None:
     iris = middle - (0, 0.06 * down)
     sheet.within(
         white,
-        (white, WHITE),
-        (ellipse(iris, 0.66 * across, 0.84 * down), person.iris),
-        (ellipse(iris, 0.35 * across, 0.5 * down), PUPIL),
+        (white, Material.WHITE),
+        (ellipse(iris, 0.66 * across, 0.84 * down), Material.IRIS),
+        (ellipse(iris, 0.35 * across, 0.5 * down), Material.INK),
     )
-    sheet.stroke(upper, INK, 2.6)
-    sheet.stroke(lash, INK, 1.8)
+    sheet.stroke(upper, Material.INK, 2.6)
+    sheet.stroke(lash, Material.INK, 1.8)
 
 
 def draw_nose(sheet: Sheet, face: Array) -> None:
@@ -204,7 +230,9 @@ def draw_nose(sheet: Sheet, face: Array) -> None:
     middle = base.mean(0)
     line = middle + (base - middle) * (0.8, 1)
     ends = line[[0, 4]] + [(-2.5, -4), (2.5, -4)]
-    sheet.stroke(curve(np.stack([ends[0], line[0] + (0, 1), line[2] + (0, 1), line[4] + (0, 1), ends[1]])), INK, LINE)
+    sheet.stroke(
+        curve(np.stack([ends[0], line[0] + (0, 1), line[2] + (0, 1), line[4] + (0, 1), ends[1]])), Material.INK, LINE
+    )
 
 
 def draw_mouth(sheet: Sheet, face: Array) -> None:
@@ -218,12 +246,12 @@ def draw_mouth(sheet: Sheet, face: Array) -> None:
     bow = 4 * at * (1 - at) * (0, 1)
     top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
     bottom = top + bow * (1.55 * gap)
-    sheet.fill(np.concatenate([top, bottom[::-1]]), WHITE)
-    sheet.stroke(bottom, INK, 2.8)
-    sheet.stroke(top, INK, 2.6)
+    sheet.fill(np.concatenate([top, bottom[::-1]]), Material.WHITE)
+    sheet.stroke(bottom, Material.INK, 2.8)
+    sheet.stroke(top, Material.INK, 2.6)
 
 
-def draw_beard(sheet: Sheet, face: Array, person: Traits) -> None:
+def draw_beard(sheet: Sheet, face: Array) -> None:
     """Along the jaw, over the lip and around the mouth."""
     mouth, nose = (face[60] + face[64]) / 2, face[33]
     half = abs(face[54, 0] - face[48, 0]) / 2
@@ -232,14 +260,14 @@ def draw_beard(sheet: Sheet, face: Array, person: Traits) -> None:
     edge = curve(np.array([face[14], (0.55 * face[13] + 0.45 * face[54]) + (0, -2), *lip]))
     other = curve(np.array([lip[-1], (0.55 * face[3] + 0.45 * face[48]) + (0, -2), face[2]]))
     hair = np.concatenate([curve(jaw), edge, other])
-    sheet.fill(hair, person.hair)
-    sheet.stroke(hair, dark(person.hair), HAIR_LINE, closed=True)
+    sheet.fill(hair, Material.HAIR)
+    sheet.stroke(hair, Material.HAIRLINE, HAIR_LINE, closed=True)
     hole = ellipse(mouth + (0, 5), half + 1, 13)
-    sheet.fill(hole, person.skin)
-    sheet.stroke(hole, dark(person.hair), 1.2, closed=True)
+    sheet.fill(hole, Material.SKIN)
+    sheet.stroke(hole, Material.HAIRLINE, 1.2, closed=True)
 
 
-def draw_moustache(sheet: Sheet, face: Array, person: Traits) -> None:
+def draw_moustache(sheet: Sheet, face: Array) -> None:
     """Between nose and mouth, a little broader than the mouth."""
     top, low = face[33, 1] + 4, face[62, 1] - 2
     half = abs(face[54, 0] - face[48, 0]) / 2
@@ -247,17 +275,19 @@ def draw_moustache(sheet: Sheet, face: Array, person: Traits) -> None:
     right = np.array([(face[33, 0] + x * half, y) for x, y in shape])
     left = right[::-1] * (-1, 1) + (2 * face[33, 0], 0)
     whole = curve(np.concatenate([right, left[1:-1]]), closed=True)
-    sheet.fill(whole, person.hair)
-    sheet.stroke(whole, dark(person.hair), 1.2, closed=True)
+    sheet.fill(whole, Material.HAIR)
+    sheet.stroke(whole, Material.HAIRLINE, 1.2, closed=True)
 
 
 def draw_glasses(sheet: Sheet, face: Array) -> None:
     """A dark frame about the eyes, whatever its shape was."""
     left, right = face[36:42].mean(0), face[42:48].mean(0)
     for side, eye, ear in ((-1, left, face[0]), (1, right, face[16])):
-        sheet.stroke(curve(eye + LENS * (side, 1), closed=True), FRAME, 2.8, closed=True)
-        sheet.stroke(np.stack([eye + (side * 24, -4), ear + (side * 2, -2)]), FRAME, 2.8)
-    sheet.stroke(curve(np.stack([left + (23, -2), (left + right) / 2 - (0, 5), right + (-23, -2)])), FRAME, 2.8)
+        sheet.stroke(curve(eye + LENS * (side, 1), closed=True), Material.FRAME, 2.8, closed=True)
+        sheet.stroke(np.stack([eye + (side * 24, -4), ear + (side * 2, -2)]), Material.FRAME, 2.8)
+    sheet.stroke(
+        curve(np.stack([left + (23, -2), (left + right) / 2 - (0, 5), right + (-23, -2)])), Material.FRAME, 2.8
+    )
 
 
 def dark(colour: Colour) -> Colour:

@@ -9,6 +9,7 @@ import numpy as np
 
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
+from training.data.materials import Material
 from training.data.pack import Pack
 from training.data.painter import STYLE_SIZE, nearest
 from training.data.pairs import SIDE
@@ -18,8 +19,9 @@ from training.engine.recipe import Row, Stream
 COLUMNS = {
     "warp": {"landmarks": 68, "displacement": 68, "field": 32, "code": CODE_SIZE},
     "paint": {"style": STYLE_SIZE},
+    "cartoon": {"regions": SIDE, "palette": len(Material)},
 }
-"""What its pack has beside pictures, and the length of the first axis of that."""
+"""What a pack for the warp, for paint in any style or for cartoons has beside pictures; how long its first axis is."""
 
 
 class Shapes:
@@ -53,12 +55,35 @@ class Drawings:
     def row(self, index: int, random: np.random.Generator) -> Row:
         """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
         place = self._places[index]
-        pair = self._pack.image(place)
-        if pair.shape[:2] != (SIDE, 2 * SIDE):
-            raise DataError(f"{self._pack.path}: picture {place} is not {SIDE} pixels high and {2 * SIDE} wide")
-        pair = cv2.resize(pair, (2 * self._side, self._side), interpolation=cv2.INTER_AREA)
-        photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
-        return {"photo": photo, "drawing": drawing, "style": self._pack.columns["style"][place].astype(np.float32)}
+        style = self._pack.columns["style"][place].astype(np.float32)
+        return {**halves(self._pack, place, self._side), "style": style}
+
+
+class Cartoons:
+    """Photos, cartoons of them, and what those are made of (rows)."""
+
+    def __init__(self, pack: Pack, side: int, begin: int, end: int) -> None:
+        self._pack, self._side, self._begin, self._end = pack, side, begin, end
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`photo` and `drawing` uint8 [side, side, 3], `regions` uint8 [side, side] and the `palette` uint8 [M, 3]."""
+        place, step = self._begin + index, SIDE // self._side
+        regions = self._pack.columns["regions"][place, step // 2 :: step, step // 2 :: step]
+        palette = self._pack.columns["palette"][place]
+        return {**halves(self._pack, place, self._side), "regions": np.ascontiguousarray(regions), "palette": palette}
+
+
+def halves(pack: Pack, place: int, side: int) -> dict[str, Any]:
+    """A `photo` and the `drawing` beside it, both uint8 [side, side, 3]; DataError if they are of another size."""
+    pair = pack.image(place)
+    if pair.shape[:2] != (SIDE, 2 * SIDE):
+        raise DataError(f"{pack.path}: picture {place} is not {SIDE} pixels high and {2 * SIDE} wide")
+    pair = cv2.resize(pair, (2 * side, side), interpolation=cv2.INTER_AREA)
+    photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
+    return {"photo": photo, "drawing": drawing}
 
 
 class Beside:

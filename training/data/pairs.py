@@ -9,8 +9,10 @@
 All write packs; nothing is drawn twice. Shapes can be taught by the law alone, or by what artists do to every face.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -20,13 +22,15 @@ import typer
 from rich.progress import track
 
 from export.alignment import SQUARE_256, apply, invert, similarity
-from training.data import proportions
+from training.data import cartoonist, proportions
 from training.data.caricaturist import CODE_SIZE, FaceSpace, flow, mirrored
-from training.data.cartoonist import cartoon
+from training.data.heads import head
+from training.data.makeover import bespectacled, dyed
 from training.data.pack import Example, write
 from training.data.painter import STYLE_SIZE, STYLES, Look, paint
 from training.data.points import five
 from training.data.portraits import Portraits
+from training.data.traits import traits
 
 SIDE = 256
 MOUTH = 4.0  # random moves of its corners and lips, pixels
@@ -35,6 +39,8 @@ RESHAPING = 0.8  # random reshaping of a face, in standard deviations of its spa
 WARP_CELLS = 32
 LOOK_AT = 128  # the warp head looks at pictures of this side
 STRONGEST = 2.0  # up to which drawings are exaggerated
+DYED, BESPECTACLED = 0.6, 0.35  # shares of cartoons
+BEARDED = 3  # times as often as others are drawn who have a beard or moustache
 UNSEEN = "oil"  # the look that who makes photos of drawings never learns from, so that one is left to judge by
 
 app = typer.Typer(help=__doc__)
@@ -128,17 +134,33 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
 def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
     """A photo in its cartoon's proportions, mirrored and relit at random, and beside it the cartoon [256, 512].
 
-    The cartoon is drawn before the light is changed: skin and hair keep their colours. The cartoonist exaggerates
-    himself, so the `space` is not asked. There is one look, whose style is zeros.
+    Some have their hair dyed or glasses put on. The cartoon is drawn before the light is changed: skin and hair keep
+    their colours. The cartoonist exaggerates himself, so the `space` is not asked.
     """
     face = landmarks.astype(float)
     if random.random() < 0.5:
         photo, face = np.ascontiguousarray(photo[:, ::-1]), mirrored(face[None], SIDE)[0]
     wobble = alignment_error(random)
     photo, face = sample(photo, came_from(wobble, SIDE)), apply(wobble, face)
+    borders = head(photo, face)
+    if random.random() < DYED:
+        photo = dyed(photo, borders, random)
+    person = traits(photo, face, borders)
+    if not person.glasses and random.random() < BESPECTACLED:
+        photo, person = bespectacled(photo, face, random), replace(person, glasses=True)
+    cartoon = cartoonist.drawn(face, borders, person)
     shaped = sample(photo, resampled(proportions.flow(face), everywhere()))
-    pair = np.hstack([relit(shaped, random), cartoon(photo, face)])
-    return Example(pair, numbers={"style": np.zeros(STYLE_SIZE, np.float32)})
+    return Example(
+        np.hstack([relit(shaped, random), cartoon.picture]),
+        numbers={"regions": cartoon.regions, "palette": cartoon.palette},
+    )
+
+
+def bearded(photo: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Whether a portrait shows a beard or a moustache."""
+    face = landmarks.astype(float)
+    person = traits(photo, face, head(photo, face))
+    return person.beard or person.moustache
 
 
 def exaggerated(
@@ -248,13 +270,13 @@ def main(
     count: Annotated[int, typer.Option(help="pairs to draw")] = 10_000,
     source: Annotated[str, typer.Option(help=f"what shapes are taught by: {', '.join(TAUGHT)}")] = "both",
     seed: int = 0,
+    processes: Annotated[int, typer.Option(min=1, help="that draw; the pairs are the same")] = 1,
 ) -> None:
     """Draw pairs until there are COUNT."""
     if source not in TAUGHT:
         raise typer.BadParameter(f"--source {source}: there are {', '.join(TAUGHT)}")
     if source != "both" and kind != "shapes":
         raise typer.BadParameter(f"--source {source}: is for shapes, not for {kind}")
-    cv2.setNumThreads(1)
     portraits = Portraits.load(packed / "train.npz")
     space = TAUGHT[source](FaceSpace.load(packed))
     # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
@@ -262,16 +284,24 @@ def main(
     if kind == "cartoons":
         chosen &= np.array([proportions.turned(face) < proportions.FRONTAL for face in portraits.landmarks])
     pool = chosen.nonzero()[0]
-    random = np.random.default_rng(seed)
-    order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
-    pairs = (
-        replace(
-            PAIRS[kind](portraits.images[index], portraits.landmarks[index], space, random),
-            names={"source": SOURCES[portraits.names[index].split("/")[1]], "geometry": ARTISTS},
-        )
-        for index in track(order, description=kind)
-    )
-    write(out, pairs, QUALITY)
+
+    def seen(places: np.ndarray) -> Iterator[Iterator[np.ndarray]]:
+        """Photos and landmarks."""
+        return (map(each.__getitem__, places) for each in (portraits.images, portraits.landmarks))
+
+    with ProcessPoolExecutor(processes) as hands:
+        if kind == "cartoons":
+            pool = np.repeat(pool, [BEARDED if found else 1 for found in hands.map(bearded, *seen(pool))])
+        random = np.random.default_rng(seed)
+        order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
+        pairs = track(hands.map(PAIRS[kind], *seen(order), repeat(space), random.spawn(count)), kind, count)
+        write(out, named(pairs, [portraits.names[index] for index in order]), QUALITY)
+
+
+def named(pairs: Iterable[Example], names: Iterable[str]) -> Iterator[Example]:
+    """The pairs with the terms of their photos."""
+    for pair, name in zip(pairs, names, strict=True):
+        yield replace(pair, names={"source": SOURCES[name.split("/")[1]], "geometry": ARTISTS})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from export.alignment import Image
 from training.data.heads import THIN, Array, Head, cheeks, smaller
-from training.data.vector import Colour
+from training.data.materials import Colour
 
 GLASSES = np.array([1.08, 1.25, 2.39, 3.23, 1.12, -21.06])
 """Of edges below the eyes, the bar and the edges on the bridge, the sides of the nose, the temples; and 1."""

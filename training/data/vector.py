@@ -1,4 +1,4 @@
-"""Vector art: curves, ellipses, and a sheet of paper on which shapes are filled and stroked without jagged edges."""
+"""Vector art: curves, ellipses, and a sheet of paper on which shapes of a material are filled and stroked."""
 
 from __future__ import annotations
 
@@ -7,42 +7,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.alignment import SQUARE_256, Image
+from training.data.materials import Material
 from training.data.points import Points
 
 SIDE = SQUARE_256.width
 FINE = 4  # times the side on which is drawn
 
-Colour = tuple[float, float, float]
-"""RGB, 0..255."""
-
 
 class Sheet:
-    """White paper, on which shapes are drawn in pixels of the frame."""
+    """Bare ground, on which shapes are drawn in pixels of the frame."""
 
     def __init__(self) -> None:
-        self._canvas = np.full((FINE * SIDE, FINE * SIDE, 3), 255, np.uint8)
+        self._canvas = np.full((FINE * SIDE, FINE * SIDE), Material.GROUND, np.uint8)
 
-    def fill(self, points: Points, colour: Colour) -> None:
+    def fill(self, points: Points, material: Material) -> None:
         """A closed shape [N, 2]."""
-        cv2.fillPoly(self._canvas, [fine(points)], tuple(map(int, colour)), cv2.LINE_AA, 4)
+        cv2.fillPoly(self._canvas, [fine(points)], int(material), cv2.LINE_8, 4)
 
-    def stroke(self, points: Points, colour: Colour, width: float, *, closed: bool = False) -> None:
+    def stroke(self, points: Points, material: Material, width: float, *, closed: bool = False) -> None:
         """A line [N, 2] as broad as `width`."""
         breadth = max(1, round(FINE * width))
-        cv2.polylines(self._canvas, [fine(points)], closed, tuple(map(int, colour)), breadth, cv2.LINE_AA, 4)
+        cv2.polylines(self._canvas, [fine(points)], closed, int(material), breadth, cv2.LINE_8, 4)
 
-    def within(self, border: Points, *shapes: tuple[Points, Colour]) -> None:
+    def within(self, border: Points, *shapes: tuple[Points, Material]) -> None:
         """Closed shapes, of which only that is drawn which lies in a border [N, 2]."""
         before = self._canvas.copy()
-        mask = np.zeros(before.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [fine(border)], 255, cv2.LINE_AA, 4)
-        for points, colour in shapes:
-            self.fill(points, colour)
-        self._canvas = np.where(mask[..., None] > 127, self._canvas, before)
+        mask = np.zeros_like(before)
+        cv2.fillPoly(mask, [fine(border)], 1, cv2.LINE_8, 4)
+        for points, material in shapes:
+            self.fill(points, material)
+        self._canvas = np.where(mask > 0, self._canvas, before)
 
-    def picture(self) -> Image:
-        """uint8 [256, 256, 3] RGB."""
-        return np.asarray(cv2.resize(self._canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    def regions(self) -> NDArray[np.uint8]:
+        """Which material lies in the middle of each pixel [256, 256]."""
+        return np.ascontiguousarray(self._canvas[FINE // 2 :: FINE, FINE // 2 :: FINE])
+
+    def picture(self, palette: NDArray[np.uint8]) -> Image:
+        """uint8 [256, 256, 3] RGB without jagged edges, for a colour of each material [M, 3]."""
+        return np.asarray(cv2.resize(palette[self._canvas], (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fine(points: Points) -> NDArray[np.int32]:

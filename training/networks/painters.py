@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.data.materials import USUAL
 from training.data.painter import STYLE_SIZE, gratings
 from training.networks.deformable import DeformableConvolution
 from training.networks.folded import Convolution, Residual, doubled
 from training.networks.warp import FRAME, LOOK_AT
 
-PALETTE = (
-    *((255.0, 255.0, 255.0), (27.0, 21.0, 21.0), (225.0, 180.0, 145.0), (90.0, 60.0, 40.0), (165.0, 145.0, 125.0)),
-    *((80.0, 50.0, 40.0), (80.0, 70.0, 65.0), (245.0, 245.0, 245.0), (46.0, 42.0, 46.0), (45.0, 30.0, 25.0)),
-)
-"""What a flat painter begins with: ground, ink, skin, hair, the light on it, brows, eyes, teeth, glasses, its lines."""
+SHARPNESS = 4.0
+"""What scores of materials are multiplied by for painting: where two are near each other, one is to win."""
 
 
 class Modulated(nn.Module):
@@ -131,10 +129,10 @@ def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
 
 
 class FlatPainter(nn.Module):
-    """Paints in flat colours: picture [B, 3, S, S] -> picture [B, 3, S, S]; S is 128 or a multiple of it.
+    """Plans a picture in flat colours: picture [B, 3, S, S] -> scores [B, M, S, S] and colours [B, M, 3] of materials.
 
-    A U-Net on 128 x 128 pixels says which colour lies where, and what the colours are. It is the scores of the colours
-    that are enlarged to the picture's size, before the best one is taken: edges are as sharp there as they can be.
+    S is 128 or a multiple of it. A U-Net on 128 x 128 pixels says which material lies where, and what its colour is. It
+    is the scores that are enlarged to the picture's size, before the best one is taken: edges are sharp there.
     """
 
     def __init__(self, side: int = FRAME, width: int = 24) -> None:
@@ -148,25 +146,28 @@ class FlatPainter(nn.Module):
         )
         self.deep = Residual(widths[-1])
         self.up = nn.ModuleList(Convolution(outer + inner, inner) for inner, outer in pairwise(widths))
-        self.score = nn.Conv2d(widths[0], len(PALETTE), 3, 1, 1)
+        self.score = nn.Conv2d(widths[0], len(USUAL), 3, 1, 1)
         self.squeeze = Convolution(widths[-1], width)
-        self.palette = nn.Sequential(
-            nn.Linear(64 * width, 128), nn.ReLU(inplace=True), nn.Linear(128, 3 * len(PALETTE))
-        )
+        self.palette = nn.Sequential(nn.Linear(64 * width, 128), nn.ReLU(inplace=True), nn.Linear(128, USUAL.size))
         nn.init.zeros_(self.palette[-1].weight)
-        self.palette[-1].bias.data = torch.tensor(PALETTE).flatten() / 127.5 - 1
+        self.palette[-1].bias.data = torch.from_numpy(USUAL).float().flatten() / 127.5 - 1
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         seen = [self.stem(F.avg_pool2d(picture, self.side // LOOK_AT))]
         for layer in self.down:
             seen.append(layer(seen[-1]))
         x = self.deep(seen.pop())
-        colours = self.palette(self.squeeze(x).flatten(1)).unflatten(1, (len(PALETTE), 3))
+        colours = self.palette(self.squeeze(x).flatten(1)).unflatten(1, USUAL.shape)
         for layer in reversed(self.up):
             x = layer(torch.cat([doubled(x), seen.pop()], 1))
         scores = F.interpolate(self.score(x), size=(self.side, self.side), mode="bilinear", align_corners=False)
-        painted = colours.transpose(1, 2) @ scores.softmax(1).flatten(2)
-        return painted.unflatten(2, (self.side, self.side))
+        return scores, colours
+
+
+def coloured(scores: Tensor, colours: Tensor) -> Tensor:
+    """The picture [B, 3, S, S] of a plan: scores [B, M, S, S] and colours [B, M, 3] of materials."""
+    painted = colours.transpose(1, 2) @ (SHARPNESS * scores).softmax(1).flatten(2)
+    return painted.unflatten(2, scores.shape[2:])
 
 
 class Exemplar(nn.Sequential):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
-from training.networks.painters import Exemplar, FlatPainter, Painter
+from training.networks.painters import Exemplar, FlatPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
 from training.networks.warp import Warp, WarpHead, no_code
 
@@ -50,7 +50,7 @@ class Cartoonist(nn.Module):
 
     def forward(self, image: Tensor, strength: Tensor, parts: Tensor, texture: Tensor) -> Tensor:
         warped = self.warp(picture(image), strength, no_code(strength), parts)
-        return drawn(warped, self.flat(warped), texture)
+        return drawn(warped, coloured(*self.flat(warped)), texture)
 
 
 class Restorer(nn.Module):

@@ -19,8 +19,9 @@ style that it reads of that, and the warp, which sees the drawing too, takes it 
 Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
 
     warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
-    paint:  |P(x, s) - y| + 0 |P(x, s) - y|^2 + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
+    paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
             direction=photo: |P(y, E(y)) - x| instead
+            direction=cartoon: cross-entropy of which material lies where + |its colour - the wanted one| instead
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
             it resembles
@@ -47,9 +48,10 @@ from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
+from training.data.materials import Material
 from training.data.pack import Pack
 from training.data.painter import STYLES
-from training.data.paired import COLUMNS, Beside, Drawings, Shapes
+from training.data.paired import COLUMNS, Beside, Cartoons, Drawings, Shapes
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
 from training.data.streams import Rows, Shuffled
@@ -71,7 +73,7 @@ from training.losses.identity import contrast, faces_of_square, identity_hinge, 
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.warp import explained, folded
-from training.networks.painters import Exemplar, FlatPainter, Painter
+from training.networks.painters import Exemplar, FlatPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import GRAPHS, discriminator
 from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
@@ -85,6 +87,19 @@ ALIKE = {"translator": 1.0, "style": 0.02}
 """How far outputs may then be off on average, by role: levels of 255, numbers of a style."""
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
+WEIGHTS = {
+    Material.GROUND: 0.6,
+    Material.INK: 2.5,
+    Material.SKIN: 0.9,
+    Material.HAIR: 1.2,
+    Material.LIGHT: 3.0,
+    Material.BROW: 5.0,
+    Material.IRIS: 4.5,
+    Material.WHITE: 4.5,
+    Material.FRAME: 5.0,
+    Material.HAIRLINE: 3.0,
+}
+"""Of a pixel, about the root of how rare its material is."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -114,8 +129,6 @@ class Config(Plan):
     landmarks: float = 10.0
     field: float = 10.0
     colour: float = 1.0
-    squares: float = 0.0
-    """Of colours too; unlike `colour` it is content with half a line where one is as likely as not."""
     edges: float = 3.0
     lines: float = 1.0
     style: float = 0.1
@@ -159,8 +172,8 @@ class Config(Plan):
             raise RecipeError(f"side: must be {FRAME // 2} or {FRAME}, not {self.side}")
         if self.paint_width % 2:
             raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
-        if self.deformable and self.direction == "cartoon":
-            raise RecipeError("deformable: what paints in flat colours has no such convolutions")
+        if self.direction == "cartoon" and self.part == "paint" and (self.deformable or self.texture or self.identity):
+            raise RecipeError("direction=cartoon: what paints in flat colours learns materials and their colours alone")
         if self.texture and not (self.part == "paint" and self.drawings):
             raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
         if self.identity and self.direction == "photo" and self.part == "warp":
@@ -244,7 +257,7 @@ class Recipe(engine.Recipe):
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
         part = self.config.part
-        _opened(data, part, self.config.apart)
+        _opened(data, self._learns, self.config.apart)
         known = parent.get("learnt", ()) if _direction(parent) == self.config.direction else ()
         learnt = tuple(dict.fromkeys([*known, part]))
         fitted = super().fitted(data, parent)
@@ -283,7 +296,7 @@ class Recipe(engine.Recipe):
 
     def phases(self) -> Sequence[Phase]:
         knobs = self.config
-        loss = self.warp_loss if knobs.part == "warp" else self.paint_loss
+        loss = {"warp": self.warp_loss, "paint": self.paint_loss, "cartoon": self.plan_loss}[self._learns]
         generator = Phase(
             name=knobs.part,
             trains=trained(knobs.part, knobs.direction),
@@ -334,8 +347,6 @@ class Recipe(engine.Recipe):
             "lines": knobs.lines * fine_lines(painted, wanted),
             "style": knobs.style * F.mse_loss(read, batch["style"]),
         }
-        if knobs.squares:
-            terms["squares"] = knobs.squares * F.mse_loss(painted, wanted)
         if knobs.identity:
             terms |= self._identity(step, self._made(step), picture(batch["photo"]))
         if knobs.texture:
@@ -344,17 +355,25 @@ class Recipe(engine.Recipe):
             terms["texture"] = knobs.texture * deceived
         return terms
 
+    def plan_loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Which material lies where, rare ones weighing more, and the colours of those that are there."""
+        batch = step.batch
+        scores, colours = step.networks["flat"](picture(batch["photo"]))
+        regions = batch["regions"].long()
+        weight = torch.tensor(list(WEIGHTS.values()), device=regions.device)
+        there = torch.zeros_like(colours[..., 0]).scatter_(1, regions.flatten(1), 1.0)
+        off = (colours.float() - batch["palette"].float() / 127.5 + 1).abs().mean(-1)
+        return {
+            "regions": F.cross_entropy(scores.float(), regions, weight),
+            "palette": self.config.colour * (there * off).sum() / there.sum(),
+        }
+
     def _painted_once(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         return step.once("painted", lambda: self._painted(step.networks, step.batch))
 
     def _painted(self, networks: Networks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the painter makes of the batch, what that should be, and the styles of its drawings as they are read.
-
-        Cartoons have one look, which nobody needs to read.
-        """
+        """What the painter makes of the batch, what that should be, and the styles of its drawings as they are read."""
         photo, drawing = picture(batch["photo"]), picture(batch["drawing"])
-        if self.config.direction == "cartoon":
-            return networks["flat"](photo).float(), drawing, batch["style"]
         read = networks["exemplar"](drawing)
         if self.config.direction == "photo":
             return networks["painter"](drawing, read).float(), photo, read.float()
@@ -423,10 +442,26 @@ class Recipe(engine.Recipe):
         drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
         return Beside(pairs, Shuffled(Views(drawings, knobs.side), knobs.seed + 1))
 
+    @property
+    def _learns(self) -> str:
+        """What its pack is for, by COLUMNS."""
+        return "warp" if self.config.part == "warp" else self._paints
+
+    @property
+    def _paints(self) -> str:
+        """What the painter's pack is for."""
+        return "cartoon" if self.config.direction == "cartoon" else "paint"
+
     def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Rows:
         """Of the part; `varied`: to learn from, not to be measured by."""
         if self.config.part == "warp":
             return Shapes(pack, begin, end, varied=varied)
+        return self._pairs(pack, begin, end, varied=varied)
+
+    def _pairs(self, pack: Pack, begin: int, end: int, *, varied: bool = False) -> Rows:
+        """Photos beside drawings."""
+        if self.config.direction == "cartoon":
+            return Cartoons(pack, self.config.side, begin, end)
         unseen = UNSEEN if varied and self.config.direction == "photo" else ""
         return Drawings(pack, self.config.side, begin, end, unseen=unseen)
 
@@ -441,8 +476,12 @@ class Recipe(engine.Recipe):
             looks = ((1, examples["code"]), (1, none), (2, none), (1, random.normal(CODE_SIZE)))
             rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
         elif self.config.direction != "caricature":
-            painted, wanted, _ = self._painted(networks, examples)
-            rows = [picture(examples[KINDS[self.config.direction].given]), wanted, painted]
+            given = picture(examples[KINDS[self.config.direction].given])
+            if self.config.direction == "cartoon":
+                painted, wanted = coloured(*networks["flat"](given)), picture(examples["drawing"])
+            else:
+                painted, wanted, _ = self._painted(networks, examples)
+            rows = [given, wanted, painted]
         else:
             photo = picture(examples["photo"])
             warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
@@ -477,6 +516,10 @@ class Recipe(engine.Recipe):
             landmarks, displacement = (batch[name].cpu() for name in ("landmarks", "displacement"))
             reached = explained(field, points(landmarks), points(landmarks + displacement))
             return {"explained": reached, "folded": folded(field)}
+        if self.config.direction == "cartoon":
+            scores, colours = networks["flat"](picture(batch["photo"]))
+            colour = F.l1_loss(coloured(scores, colours), picture(batch["drawing"]))
+            return {"colour": float(colour), "missed": missed(scores, batch["regions"].long())}
         painted, wanted, read = self._painted(networks, batch)
         return {
             "colour": float(F.l1_loss(painted, wanted)),
@@ -508,8 +551,8 @@ class Recipe(engine.Recipe):
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """How far outputs are off, the mean over pairs set apart of a pack of drawings; ParityError beyond ALIKE."""
         knobs, contract = self.config, self.contract({})
-        pack = _opened(data, "paint", knobs.apart)
-        rows, random = Drawings(pack, knobs.side, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
+        pack = _opened(data, self._paints, knobs.apart)
+        rows, random = self._pairs(pack, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
         request = [torch.from_numpy(value)[None] for value in contract.values({}).values()]
         apart = []
         for index in range(min(len(rows), COMPARED)):
@@ -546,12 +589,19 @@ def trained(part: str, direction: str) -> tuple[str, ...]:
     return ("flat",) if direction == "cartoon" else ("painter", "exemplar")
 
 
+def missed(scores: Tensor, regions: Tensor) -> float:
+    """The share of a material's pixels [B, H, W] that scores [B, M, H, W] take for another, mean of all materials."""
+    wrong = (scores.argmax(1) != regions).flatten().float()
+    among = [wrong[regions.flatten() == each] for each in Material]
+    return float(torch.stack([each.mean() for each in among if len(each)]).mean())
+
+
 def _opened(data: Path, part: str, apart: int) -> Pack:
-    """The pack; DataError where it is not one of the part's, or leaves nothing to learn from."""
+    """The pack; DataError where it is not one for the part, or leaves nothing to learn from."""
     pack = Pack(data)
     for name, length in COLUMNS[part].items():
         if name not in pack.columns:
-            raise DataError(f"{data}: part={part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
+            raise DataError(f"{data}: {part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
         if (found := pack.columns[name].shape[1:2]) != (length,):
             raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
     if len(pack) <= apart:

@@ -43,7 +43,7 @@ def cartoon(
         wanted = features([*gather_portraits(set_aside_drawings(data)).images])
         before, made = kernel(wanted, features(photos)), translator.draw(photos, {})
         faces = zip(photos, people.landmarks.astype(float), strict=True)
-        drawn = {"procedural cartoonist": [drawing(*face) for face in faces], translator.name: made}
+        drawn = {"procedural cartoonist": [drawing(*face).picture for face in faces], translator.name: made}
         typer.echo(json.dumps({"of": "photos themselves", labelled("kid", eyes): f"{before:.3f}"}))
         for name, pictures in drawn.items():
             after = kernel(wanted, features(pictures))
