@@ -36,6 +36,7 @@ LENS = np.array([(24, -6), (20, -16), (0, -18), (-19, -15), (-23, -3), (-19, 12)
 FLASH = np.array([(-22, 8), (-8, -5), (4, -6), (0, 0), (14, -3), (22, 2), (8, 1), (-6, 8), (-3, 1), (-10, 2)], float)
 """The light on hair."""
 
+REST = 1.2  # pixels by which the middle of the lips is below their corners in a mouth that is neither glad nor sad
 ABOVE_EARS = 80.0, 97.0  # degrees from upwards between which hair before the head runs out
 
 
@@ -244,7 +245,7 @@ def draw_mouth(sheet: Sheet, face: Array) -> None:
     gap = max(0.0, face[66, 1] - face[62, 1] - 1)
     at = np.linspace(0, 1, 25)[:, None]
     bow = 4 * at * (1 - at) * (0, 1)
-    top = left + at * (right - left) + bow * np.clip(0.4 * rise + 0.8, -1.5, 4)
+    top = left + at * (right - left) + bow * np.clip(0.9 * (rise - REST), -1.5, 4)
     bottom = top + bow * (1.55 * gap)
     sheet.fill(np.concatenate([top, bottom[::-1]]), Material.WHITE)
     sheet.stroke(bottom, Material.INK, 2.8)

@@ -23,6 +23,7 @@ Each step of one part, t being the eased time of a random strength, f the flow o
             direction=photo: |P(y, E(y)) - x| instead
             direction=cartoon: cross-entropy of which material lies where + |its colour - the wanted one| instead
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
+            + 0 KL(c(x) || c(what was made of x))        c: a frozen classifier's hair, glasses and smile
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
             it resembles
 """
@@ -66,9 +67,10 @@ from training.engine.randomness import Random
 from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
+from training.losses.attributes import attribute_loss, shown
 from training.losses.augmentation import augmented
 from training.losses.distillation import neighbour_loss
-from training.losses.frozen import Recogniser, recogniser
+from training.losses.frozen import Classifier, Recogniser, classifier, recogniser
 from training.losses.identity import contrast, faces_of_square, identity_hinge, similarity
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
@@ -157,6 +159,10 @@ class Config(Plan):
     distillation: float = 0.0
     softness: float = 0.1
     """The temperature of distillation."""
+    attributes: float = 0.0
+    """Of what a drawing keeps of hair, glasses and smile, as a classifier sees them."""
+    classifier: str = "runs/attributes"
+    """A run of the recipe `attributes`."""
     recogniser: str = "models/sphereface/3"
     """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
     learnt: tuple[str, ...] = ()
@@ -172,8 +178,11 @@ class Config(Plan):
             raise RecipeError(f"side: must be {FRAME // 2} or {FRAME}, not {self.side}")
         if self.paint_width % 2:
             raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
-        if self.direction == "cartoon" and self.part == "paint" and (self.deformable or self.texture or self.identity):
+        others = self.deformable or self.texture or self.identity or self.attributes
+        if self.direction == "cartoon" and self.part == "paint" and others:
             raise RecipeError("direction=cartoon: what paints in flat colours learns materials and their colours alone")
+        if self.attributes and self.part == "warp":
+            raise RecipeError("attributes: are what part=paint keeps")
         if self.texture and not (self.part == "paint" and self.drawings):
             raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
         if self.identity and self.direction == "photo" and self.part == "warp":
@@ -264,19 +273,30 @@ class Recipe(engine.Recipe):
         return type(self)(replace(fitted.config, learnt=learnt))
 
     def sources(self, data: Path) -> Sequence[str]:
-        """Those of the drawings and of the face encoder too."""
+        """Those of the drawings and of frozen networks too."""
         knobs = self.config
         drawings = Pack(Path(knobs.drawings)).present("source") if knobs.texture else ()
         geometry = Pack(data).present("geometry")
-        return [*super().sources(data), *geometry, *drawings, *(self._recogniser.sources if knobs.identity else ())]
+        seen = [source for judge in self._judges for source in judge.sources]
+        return [*super().sources(data), *geometry, *drawings, *seen]
 
     def teachers(self, data: Path) -> Sequence[str]:
-        """The face encoder in the loss, with its digest."""
-        return [self._recogniser.name] if self.config.identity else []
+        """The face encoder and the classifier in the loss, with their digests."""
+        return [judge.name for judge in self._judges]
+
+    @property
+    def _judges(self) -> Sequence[Recogniser | Classifier]:
+        """Frozen networks in the loss."""
+        knobs = self.config
+        return [*([self._recogniser] if knobs.identity else []), *([self._classifier] if knobs.attributes else [])]
 
     @cached_property
     def _recogniser(self) -> Recogniser:
         return recogniser(Path(self.config.recogniser))
+
+    @cached_property
+    def _classifier(self) -> Classifier:
+        return classifier(Path(self.config.classifier))
 
     def networks(self) -> dict[str, nn.Module]:
         """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
@@ -349,6 +369,8 @@ class Recipe(engine.Recipe):
         }
         if knobs.identity:
             terms |= self._identity(step, self._made(step), picture(batch["photo"]))
+        if knobs.attributes:
+            terms["attributes"] = knobs.attributes * self._attributes(self._made(step), picture(batch["photo"]))
         if knobs.texture:
             judged = self._judged(step, self._made(step)).values()
             deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
@@ -431,6 +453,14 @@ class Recipe(engine.Recipe):
             "distillation": knobs.distillation * neighbour_loss(seen, known, knobs.softness),
         }
         return {name: term for name, term in terms.items() if getattr(knobs, name)}
+
+    def _attributes(self, made: Tensor, photo: Tensor) -> Tensor:
+        """How far what the classifier says of pictures is from what it says of the photos."""
+        judge = self._classifier
+        look = judge.network.to(made.device)
+        with torch.no_grad():
+            known = look(shown(photo, judge.size))
+        return attribute_loss(look(shown(made, judge.size)), known)
 
     # Examples, and what is looked at
 

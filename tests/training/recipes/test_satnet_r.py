@@ -15,6 +15,7 @@ from export.contract import Contract
 from export.parity import compare, draw_feed, open_session
 from export.repository import GRAPH
 from export.weights import load_state
+from tests.training.labelled import packed
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
@@ -121,6 +122,16 @@ def encoder_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(name="judge", scope="module")
+def judge_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of a classifier of attributes."""
+    folder = tmp_path_factory.mktemp("judge")
+    small = {"images": 32, "batch": 16, "size": 32, "width": 4, "measure": 0, "sheet": 0, "warm_up": 16}
+    session = Session("attributes", {name: str(value) for name, value in small.items()}, folder / "run", device="cpu")
+    assert session.train(packed(folder / "faces.pack"))
+    return folder / "run"
+
+
 def trained(data: Path, folder: Path, begin_from: Path | None = None, **settings: object) -> Path:
     """A toy run at its end."""
     texts = {name: str(value) for name, value in {**TOY, **SMALL, **settings}.items()}
@@ -141,7 +152,7 @@ def warp_(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(name="settings", scope="module")
-def settings_(others: Path, encoder: Path) -> dict[str, object]:
+def settings_(others: Path, encoder: Path, judge: Path) -> dict[str, object]:
     """Of a painter with everything in its loss."""
     return {
         "part": "paint",
@@ -149,6 +160,8 @@ def settings_(others: Path, encoder: Path) -> dict[str, object]:
         "penalty_every": 2,
         "drawings": str(others),
         "recogniser": str(encoder),
+        "attributes": 1.0,
+        "classifier": str(judge),
         **IDENTITY,
     }
 
@@ -257,6 +270,16 @@ def test_what_has_no_weight_is_not_computed(shapes: Path, drawings: Path) -> Non
         assert "discriminator" not in recipe.networks() and recipe.teachers(data) == []
 
 
+def test_drawings_are_held_by_what_they_show(drawings: Path, judge: Path) -> None:
+    """The classifier's gradient comes to the painter alone; its data and it are named."""
+    recipe = toy(part="paint", attributes=1.0, classifier=str(judge))
+    networks = recipe.networks()
+    recipe.paint_loss(stepped(networks, first_batch(recipe, drawings)))["attributes"].backward()
+    assert pulled(networks["painter"]) and not pulled(networks["warp"].head)
+    (name,) = recipe.teachers(drawings)
+    assert name.startswith("run, sha256 ") and set(recipe.sources(drawings)) > {"studio (CC0)"}
+
+
 def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
     """The face encoder's gradient comes to the head alone."""
     recipe = toy(recogniser=str(encoder), landmarks=0, field=0, cosine=1.0)
@@ -321,6 +344,7 @@ def test_light_is_of_each_picture_alone() -> None:
         ),
         ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
+        ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
         ({"joined": "nowhere"}, RunError, "nowhere is no run"),
     ],
