@@ -36,7 +36,7 @@ LENS = np.array([(24, -6), (20, -16), (0, -18), (-19, -15), (-23, -3), (-19, 12)
 FLASH = np.array([(-22, 8), (-8, -5), (4, -6), (0, 0), (14, -3), (22, 2), (8, 1), (-6, 8), (-3, 1), (-10, 2)], float)
 """The light on hair."""
 
-REST = 1.2  # pixels by which the middle of the lips is below their corners in a mouth that is neither glad nor sad
+REST = 2.0  # pixels by which the middle of the lips is below their corners in a mouth that is neither glad nor sad
 ABOVE_EARS = 80.0, 97.0  # degrees from upwards between which hair before the head runs out
 
 

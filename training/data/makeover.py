@@ -14,7 +14,7 @@ from training.data.heads import THIN, Array, Head
 from training.data.traits import HAIRS, hair_pixels, lab
 from training.data.vector import FINE, SIDE, curve, fine
 
-DYES = np.array([4, 1, 1, 1, 0.5, 1, 1, 1.5, 1.5, 1, 1, 1, 1])
+DYES = np.array([3, 1, 1, 1, 1, 0.5, 1, 1, 1, 1.5, 1.5, 1, 1, 1, 1])
 """How often each of the colours of hair in photos is wanted."""
 HAIR_ALIKE = 30.0  # CIE Lab, how far hair is from its median colour
 LENSES = {
