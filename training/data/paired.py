@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -84,6 +85,19 @@ def halves(pack: Pack, place: int, side: int) -> dict[str, Any]:
     pair = cv2.resize(pair, (2 * side, side), interpolation=cv2.INTER_AREA)
     photo, drawing = (np.ascontiguousarray(half) for half in np.split(pair, 2, axis=1))
     return {"photo": photo, "drawing": drawing}
+
+
+def opened(data: Path, kind: str, apart: int) -> Pack:
+    """A pack of a kind of COLUMNS; DataError if it is of another, or leaves nothing to learn from but what is apart."""
+    pack = Pack(data)
+    for name, length in COLUMNS[kind].items():
+        if name not in pack.columns:
+            raise DataError(f"{data}: {kind} takes a pack with {', '.join(COLUMNS[kind])}; it has no {name}")
+        if (found := pack.columns[name].shape[1:2]) != (length,):
+            raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
+    if len(pack) <= apart:
+        raise DataError(f"{data}: apart={apart} leaves none of its {len(pack)} pairs to learn from")
+    return pack
 
 
 class Beside:

@@ -39,6 +39,7 @@ def _power_of_two(number: int) -> int:
 
 Positive = Annotated[int, Field(ge=1)]
 """A setting that cannot be none."""
+Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=8), AfterValidator(_power_of_two)]
 """Pixels of a picture that is made by doubling 4 x 4."""
 

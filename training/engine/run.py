@@ -105,6 +105,13 @@ class Run:
             raise RunError(f"{self.latest} is a checkpoint of the recipe {facts.get('recipe')!r}, not of {name!r}")
         return tensors, facts
 
+    def averages(self, name: str) -> tuple[dict[str, Any], Mapping[str, Tensors]]:
+        """The settings of the run and the averages of its networks, by name. CheckpointError, RunError."""
+        settings, found = self.facts()["settings"], self.state(name)
+        if found is None:
+            raise RunError(f"{self.folder} has no checkpoint yet")
+        return settings, checkpoint.unpacked("averages", found[0])
+
     def _compare(self, facts: Mapping[str, Any], name: str, recipe: Recipe) -> None:
         config = recipe.config
         if facts["recipe"] != name:

@@ -10,7 +10,7 @@ from typing import Any
 
 from export.repository import GRAPH, Repository, RepositoryError
 from training.data.terms import foreign as foreign_source
-from training.engine import checkpoint, foreign
+from training.engine import foreign
 from training.engine.checkpoint import Tensors
 from training.engine.errors import CheckpointError
 from training.engine.run import FACTS, Run
@@ -101,11 +101,8 @@ def _trained(folder: Path) -> tuple[str, Path, Tensors, tuple[str, ...]]:
 
 def _averages(folder: Path, recipe: str, network: str) -> tuple[Tensors, Mapping[str, Any]]:
     """Of one network of a run, and the run's settings. CheckpointError, RunError."""
-    run = Run(folder)
-    facts, found = run.facts(), run.state(recipe)
-    if found is None:
-        raise CheckpointError(f"{folder} has no checkpoint yet")
-    return checkpoint.unpacked("averages", found[0])[network], facts["settings"]
+    settings, averages = Run(folder).averages(recipe)
+    return averages[network], settings
 
 
 def _digested(name: str, file: Path) -> str:

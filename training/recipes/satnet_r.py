@@ -11,7 +11,7 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
     likeness export runs/paint --to models/style/1 --set exports=exemplar
 
-With `direction=cartoon` there is one look, in flat colours, and the warp is to the proportions of that.
+With `direction=cartoon` the warp is to a cartoon's proportions; what paints those is the recipe `cartoonist`'s.
 
 With `direction=photo` the same two parts undo both steps in reverse: the painter makes a photo of a drawing, by the
 style that it reads of that, and the warp, which sees the drawing too, takes it back to the face's own shape.
@@ -21,7 +21,6 @@ Each step of one part, t being the eased time of a random strength, f the flow o
     warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
     paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
             direction=photo: |P(y, E(y)) - x| instead
-            direction=cartoon: cross-entropy of which material lies where + |its colour - the wanted one| instead
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
             + 0 KL(c(x) || c(what was made of x))        c: a frozen classifier's hair, glasses and smile
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
@@ -34,25 +33,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
 from export.contract import Contract
-from export.parity import ParityError
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
-from training.data.errors import DataError
-from training.data.materials import Material
 from training.data.pack import Pack
 from training.data.painter import STYLES
-from training.data.paired import COLUMNS, Beside, Cartoons, Drawings, Shapes
+from training.data.paired import Beside, Drawings, Shapes, opened
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
 from training.data.streams import Rows, Shuffled
@@ -61,10 +56,10 @@ from training.engine import checkpoint
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine
-from training.engine.errors import CheckpointError, RecipeError, RunError
+from training.engine.errors import CheckpointError, RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Sheet, Stream
+from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Share, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.attributes import attribute_loss, shown
@@ -74,8 +69,9 @@ from training.losses.frozen import Classifier, Recogniser, classifier, recognise
 from training.losses.identity import contrast, faces_of_square, identity_hinge, similarity
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
+from training.metrics.deviation import agreed
 from training.metrics.warp import explained, folded
-from training.networks.painters import Exemplar, FlatPainter, Painter, coloured
+from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import GRAPHS, discriminator
 from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
@@ -83,27 +79,12 @@ from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
 NAME = "satnet_r"
 STRENGTHS = (0.2, 2.5)
 """At which the warp is looked at in training."""
-COMPARED = 50
-"""Pairs on which shortened weights are held against the ones that were learnt."""
+TRAINED = {"warp": ("warp",), "paint": ("painter", "exemplar")}
+"""The networks that each part trains."""
 ALIKE = {"translator": 1.0, "style": 0.02}
-"""How far outputs may then be off on average, by role: levels of 255, numbers of a style."""
+"""How far outputs by shortened weights may be off on average, by role: levels of 255, numbers of a style."""
 SHOWN = tuple(STYLES)[:4]
 """Styles on a sheet."""
-WEIGHTS = {
-    Material.GROUND: 0.6,
-    Material.INK: 2.5,
-    Material.SKIN: 0.9,
-    Material.HAIR: 1.2,
-    Material.LIGHT: 3.0,
-    Material.BROW: 5.0,
-    Material.IRIS: 4.5,
-    Material.WHITE: 4.5,
-    Material.FRAME: 5.0,
-    Material.HAIRLINE: 3.0,
-}
-"""Of a pixel, about the root of how rare its material is."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +95,7 @@ class Config(Plan):
     checkpoint: int = 12_000
     sheet: int = 12_000
     direction: Literal["caricature", "cartoon", "photo"] = "caricature"
-    """What becomes of photos, or else of drawings."""
+    """What becomes of photos, or else of drawings. Of cartoons it is the warp alone."""
     part: Literal["warp", "paint"] = "warp"
     side: int = 256
     """Of pictures; 128 is for small machines."""
@@ -178,9 +159,8 @@ class Config(Plan):
             raise RecipeError(f"side: must be {FRAME // 2} or {FRAME}, not {self.side}")
         if self.paint_width % 2:
             raise RecipeError(f"paint_width: must be even, not {self.paint_width}")
-        others = self.deformable or self.texture or self.identity or self.attributes
-        if self.direction == "cartoon" and self.part == "paint" and others:
-            raise RecipeError("direction=cartoon: what paints in flat colours learns materials and their colours alone")
+        if self.direction == "cartoon" and self.part == "paint":
+            raise RecipeError("direction=cartoon: has no part=paint; cartoons are painted by the recipe cartoonist")
         if self.attributes and self.part == "warp":
             raise RecipeError("attributes: are what part=paint keeps")
         if self.texture and not (self.part == "paint" and self.drawings):
@@ -227,7 +207,7 @@ class Recipe(engine.Recipe):
     def __init__(self, config: Config) -> None:
         """With the other part's origins, if it is joined. RunError if that is no run."""
         super().__init__(config)
-        self.averaged = ("warp", *trained("paint", config.direction))
+        self.averaged = ("warp",) if config.direction == "cartoon" else ("warp", "painter", "exemplar")
         if config.joined:
             other = Run(Path(config.joined)).facts()["settings"]
             both = {
@@ -241,7 +221,7 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
-        One that reads styles itself makes photos, one that paints in flat colours cartoons.
+        One that reads styles itself makes photos; of one that paints in flat colours it is the warp.
         """
         states: dict[str, Tensors] = {"warp": {}}
         for key, value in state.items():
@@ -250,7 +230,7 @@ class Recipe(engine.Recipe):
         try:
             settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
             if "flat" in states:
-                settings |= {"direction": "cartoon", "paint_width": 2 * len(states["flat"]["stem.0.weight"])}
+                settings["direction"] = "cartoon"
             else:
                 settings |= {
                     "direction": "photo" if "exemplar" in states else "caricature",
@@ -266,7 +246,7 @@ class Recipe(engine.Recipe):
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
         """With the parts that were trained. DataError where the pack is not one of the part's."""
         part = self.config.part
-        _opened(data, self._learns, self.config.apart)
+        opened(data, part, self.config.apart)
         known = parent.get("learnt", ()) if _direction(parent) == self.config.direction else ()
         learnt = tuple(dict.fromkeys([*known, part]))
         fitted = super().fitted(data, parent)
@@ -305,9 +285,7 @@ class Recipe(engine.Recipe):
         found: dict[str, nn.Module] = {
             "warp": Warp(WarpHead(knobs.warp_width), LOOK_AT if learns else knobs.side).train(learns),
         }
-        if knobs.direction == "cartoon":
-            found["flat"] = FlatPainter(knobs.side, knobs.paint_width)
-        else:
+        if knobs.direction != "cartoon":
             found["painter"] = Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable)
             found["exemplar"] = Exemplar()
         if knobs.texture:
@@ -316,10 +294,10 @@ class Recipe(engine.Recipe):
 
     def phases(self) -> Sequence[Phase]:
         knobs = self.config
-        loss = {"warp": self.warp_loss, "paint": self.paint_loss, "cartoon": self.plan_loss}[self._learns]
+        loss = self.warp_loss if knobs.part == "warp" else self.paint_loss
         generator = Phase(
             name=knobs.part,
-            trains=trained(knobs.part, knobs.direction),
+            trains=TRAINED[knobs.part],
             loss=loss,
             optimiser=adamw(knobs.rate, decay=knobs.decay),
             schedule=half_cosine(knobs.images, round(knobs.warm_up * knobs.images)),
@@ -376,19 +354,6 @@ class Recipe(engine.Recipe):
             deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
             terms["texture"] = knobs.texture * deceived
         return terms
-
-    def plan_loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Which material lies where, rare ones weighing more, and the colours of those that are there."""
-        batch = step.batch
-        scores, colours = step.networks["flat"](picture(batch["photo"]))
-        regions = batch["regions"].long()
-        weight = torch.tensor(list(WEIGHTS.values()), device=regions.device)
-        there = torch.zeros_like(colours[..., 0]).scatter_(1, regions.flatten(1), 1.0)
-        off = (colours.float() - batch["palette"].float() / 127.5 + 1).abs().mean(-1)
-        return {
-            "regions": F.cross_entropy(scores.float(), regions, weight),
-            "palette": self.config.colour * (there * off).sum() / there.sum(),
-        }
 
     def _painted_once(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         return step.once("painted", lambda: self._painted(step.networks, step.batch))
@@ -472,33 +437,17 @@ class Recipe(engine.Recipe):
         drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
         return Beside(pairs, Shuffled(Views(drawings, knobs.side), knobs.seed + 1))
 
-    @property
-    def _learns(self) -> str:
-        """What its pack is for, by COLUMNS."""
-        return "warp" if self.config.part == "warp" else self._paints
-
-    @property
-    def _paints(self) -> str:
-        """What the painter's pack is for."""
-        return "cartoon" if self.config.direction == "cartoon" else "paint"
-
     def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Rows:
         """Of the part; `varied`: to learn from, not to be measured by."""
         if self.config.part == "warp":
             return Shapes(pack, begin, end, varied=varied)
-        return self._pairs(pack, begin, end, varied=varied)
-
-    def _pairs(self, pack: Pack, begin: int, end: int, *, varied: bool = False) -> Rows:
-        """Photos beside drawings."""
-        if self.config.direction == "cartoon":
-            return Cartoons(pack, self.config.side, begin, end)
         unseen = UNSEEN if varied and self.config.direction == "photo" else ""
         return Drawings(pack, self.config.side, begin, end, unseen=unseen)
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         """What is translated; of the warp its own code, none at two strengths, another; else drawings, some in styles.
 
-        Of cartoons, and of photos that are made, there are what is given, what is wanted and what is painted.
+        Of photos that are made there are what is given, what is wanted and what is painted.
         """
         warp = networks["warp"]
         if self.config.part == "warp":
@@ -506,12 +455,8 @@ class Recipe(engine.Recipe):
             looks = ((1, examples["code"]), (1, none), (2, none), (1, random.normal(CODE_SIZE)))
             rows = [photo, *(_warped(warp, photo, strength, code) for strength, code in looks)]
         elif self.config.direction != "caricature":
-            given = picture(examples[KINDS[self.config.direction].given])
-            if self.config.direction == "cartoon":
-                painted, wanted = coloured(*networks["flat"](given)), picture(examples["drawing"])
-            else:
-                painted, wanted, _ = self._painted(networks, examples)
-            rows = [given, wanted, painted]
+            painted, wanted, _ = self._painted(networks, examples)
+            rows = [picture(examples[KINDS[self.config.direction].given]), wanted, painted]
         else:
             photo = picture(examples["photo"])
             warped = _warped(warp, photo, 1, photo.new_zeros(len(photo), CODE_SIZE))
@@ -546,10 +491,6 @@ class Recipe(engine.Recipe):
             landmarks, displacement = (batch[name].cpu() for name in ("landmarks", "displacement"))
             reached = explained(field, points(landmarks), points(landmarks + displacement))
             return {"explained": reached, "folded": folded(field)}
-        if self.config.direction == "cartoon":
-            scores, colours = networks["flat"](picture(batch["photo"]))
-            colour = F.l1_loss(coloured(scores, colours), picture(batch["drawing"]))
-            return {"colour": float(colour), "missed": missed(scores, batch["regions"].long())}
         painted, wanted, read = self._painted(networks, batch)
         return {
             "colour": float(F.l1_loss(painted, wanted)),
@@ -564,8 +505,9 @@ class Recipe(engine.Recipe):
         if self.config.joined:
             self._join(networks)
         knobs = self.config
-        parts = {part: trained(part, knobs.direction) for part in ("warp", "paint")}
-        learnt = {network for name in knobs.learnt for network in parts.get(name, (name,))}
+        if knobs.direction == "cartoon":
+            raise RecipeError("direction=cartoon: is exported by the recipe cartoonist, which this warp is joined with")
+        learnt = {network for name in knobs.learnt for network in TRAINED.get(name, (name,))}
         graph = self._kind.graph
         for name in GRAPHS[graph]:
             if name not in learnt:
@@ -580,63 +522,24 @@ class Recipe(engine.Recipe):
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:
         """How far outputs are off, the mean over pairs set apart of a pack of drawings; ParityError beyond ALIKE."""
-        knobs, contract = self.config, self.contract({})
-        pack = _opened(data, self._paints, knobs.apart)
-        rows, random = self._pairs(pack, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
-        request = [torch.from_numpy(value)[None] for value in contract.values({}).values()]
-        apart = []
-        for index in range(min(len(rows), COMPARED)):
-            image = torch.from_numpy(rows.row(index, random)[self._kind.given])[None]
-            whole, stored_so = (each(image, *request).float() for each in (network, short))
-            apart.append(float((whole - stored_so).abs().mean()))
-        off = float(np.mean(apart))
-        if off > ALIKE[contract.role]:
-            raise ParityError(f"{stored}: outputs are {off:.3f} off on average, more than {ALIKE[contract.role]}")
-        return {"apart": off}
+        knobs, contract, pack = self.config, self.contract({}), opened(data, "paint", self.config.apart)
+        rows, random = Drawings(pack, knobs.side, len(pack) - knobs.apart, len(pack)), np.random.default_rng(0)
+        images = (rows.row(index, random)[self._kind.given] for index in range(len(rows)))
+        return agreed(network, short, contract, images, stored, ALIKE[contract.role])
 
     def _join(self, networks: Networks) -> None:
         """The networks that the other run has trained."""
         other = Run(Path(self.config.joined))
-        settings, state = other.facts()["settings"], other.state(NAME)
-        part = settings.get("part")
-        if state is None:
-            raise RunError(f"{other.folder} has no checkpoint yet")
+        settings, averages = other.averages(NAME)
+        part = str(settings.get("part"))
         if part == self.config.part:
             raise RecipeError(f"joined: {other.folder} is a run of the {part} too")
         if _direction(settings) != self.config.direction:
             raise RecipeError(f"joined: {other.folder} is a run of direction={_direction(settings)}")
-        joined = {name: networks[name] for name in trained(part, self.config.direction)}
-        checkpoint.restore(joined, checkpoint.unpacked("averages", state[0]), str(other.latest))
+        checkpoint.restore({name: networks[name] for name in TRAINED[part]}, averages, str(other.latest))
 
     def contract(self, provenance: Mapping[str, str]) -> Contract:
         return self._kind.contract(self.config.side, provenance)
-
-
-def trained(part: str, direction: str) -> tuple[str, ...]:
-    """The networks that a part trains; of cartoons there is no style to be read."""
-    if part == "warp":
-        return ("warp",)
-    return ("flat",) if direction == "cartoon" else ("painter", "exemplar")
-
-
-def missed(scores: Tensor, regions: Tensor) -> float:
-    """The share of a material's pixels [B, H, W] that scores [B, M, H, W] take for another, mean of all materials."""
-    wrong = (scores.argmax(1) != regions).flatten().float()
-    among = [wrong[regions.flatten() == each] for each in Material]
-    return float(torch.stack([each.mean() for each in among if len(each)]).mean())
-
-
-def _opened(data: Path, part: str, apart: int) -> Pack:
-    """The pack; DataError where it is not one for the part, or leaves nothing to learn from."""
-    pack = Pack(data)
-    for name, length in COLUMNS[part].items():
-        if name not in pack.columns:
-            raise DataError(f"{data}: {part} takes a pack with {', '.join(COLUMNS[part])}; it has no {name}")
-        if (found := pack.columns[name].shape[1:2]) != (length,):
-            raise DataError(f"{data}: {name} has {found[0] if found else 1} numbers a row, not {length}")
-    if len(pack) <= apart:
-        raise DataError(f"{data}: apart={apart} leaves none of its {len(pack)} pairs to learn from")
-    return pack
 
 
 def _grown(found: Tensors, own: Tensors) -> Tensors:

@@ -19,14 +19,12 @@ from tests.training.labelled import packed
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
-from training.data.materials import Material
 from training.data.pack import Example, Pack, write
 from training.data.painter import STYLE_SIZE, STYLES
 from training.data.paired import Drawings, Shapes, mirrored
 from training.data.pairs import UNSEEN
 from training.engine import checkpoint
 from training.engine.errors import CheckpointError, RecipeError, RunError
-from training.engine.journal import FIGURES
 from training.engine.randomness import Random, Rows
 from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
@@ -81,24 +79,6 @@ def drawings_(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"style": random.standard_normal(STYLE_SIZE).astype(np.float32)},
         )
         for _ in range(6)
-    ]
-    write(path, rows)
-    return path
-
-
-@pytest.fixture(name="cartoons", scope="module")
-def cartoons_(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos beside cartoons of them: halves of two materials."""
-    path, random = tmp_path_factory.mktemp("cartoons") / "cartoons.pack", np.random.default_rng(3)
-    regions = np.full((256, 256), Material.GROUND, np.uint8)
-    regions[128:] = Material.SKIN
-    rows = [
-        Example(
-            np.hstack([noise(random, 256, 256), palette[regions]]),
-            {"source": "studio (CC0)"},
-            {"regions": regions, "palette": palette},
-        )
-        for palette in random.integers(0, 256, (6, len(Material), 3), dtype=np.uint8)
     ]
     write(path, rows)
     return path
@@ -337,11 +317,7 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"apart": 6}, DataError, "apart=6 leaves none of its 6 pairs to learn from"),
         ({"side": 64}, RecipeError, "side: must be 128 or 256, not 64"),
         ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
-        (
-            {"direction": "cartoon", "part": "paint", "hinge": 1.0},
-            RecipeError,
-            "learns materials and their colours",
-        ),
+        ({"direction": "cartoon", "part": "paint"}, RecipeError, "cartoons are painted by the recipe cartoonist"),
         ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
@@ -530,33 +506,6 @@ def restorer_(shapes: Path, drawings: Path, warp: Path, tmp_path_factory: pytest
     return folder / "photo" / "1" / GRAPH
 
 
-@pytest.fixture(name="cartoonist", scope="module")
-def cartoonist_(shapes: Path, cartoons: Path, warp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported one, of runs that began with networks of the caricature."""
-    folder = tmp_path_factory.mktemp("cartoon")
-    moves = trained(shapes, folder / "warp", warp, direction="cartoon")
-    paints = trained(cartoons, folder / "paint", warp, direction="cartoon", part="paint")
-    publish_run(paints, folder / "cartoon" / "1", settings={"joined": str(moves)})
-    return folder / "cartoon" / "1" / GRAPH
-
-
-def test_a_cartoonist_has_one_look(cartoonist: Path, photo: NDArray[np.uint8]) -> None:
-    """Strength, parts and texture are all that it takes, and each acts."""
-    draw = Translated(cartoonist.read_bytes())
-    assert [control.name for control in draw.contract.controls] == ["strength", "parts", "texture"]
-    assert not draw.contract.styles and draw.contract.description.startswith("Photo to cartoon")
-    made = draw(photo)
-    others = draw(photo, strength=2.0), draw(photo, parts=[0.0] * len(PARTS)), draw(photo, texture=0.0)
-    assert all((other != made).any() for other in others)
-
-
-def test_a_cartoonist_learns_which_material_lies_where(cartoons: Path, warp: Path, tmp_path: Path) -> None:
-    """Of pairs set apart hardly a pixel of either is taken for another, where chance would leave half of them."""
-    settings = {"direction": "cartoon", "part": "paint", "measure": 80, "rate": 1e-2, "warm_up": 0.0, "half_life": 1}
-    run = trained(cartoons, tmp_path / "run", warp, **settings, images=80)
-    assert json.loads((run / FIGURES).read_text().splitlines()[-1])["missed"] < 0.2
-
-
 def test_weights_of_a_byte_are_held_against_those_learnt(
     drawings: Path, shapes: Path, paint: Path, warp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -570,13 +519,6 @@ def test_weights_of_a_byte_are_held_against_those_learnt(
     monkeypatch.setitem(ALIKE, "translator", 0.0)
     with pytest.raises(RunError, match=r"int8: outputs are .* off on average"):
         publish_run(paint, tmp_path / "drawn" / "2", drawings, "int8", settings)
-
-
-def test_a_published_cartoonist_is_gone_on_with(cartoonist: Path, tmp_path: Path) -> None:
-    """Imported it is of its direction, and what it has learnt is what was joined."""
-    import_run("satnet_r", [cartoonist], tmp_path / "run")
-    settings = Run(tmp_path / "run").facts()["settings"]
-    assert (settings["direction"], settings["learnt"]) == ("cartoon", ["warp", "flat"])
 
 
 def test_a_restorer_asks_for_no_style(restorer: Path, photo: NDArray[np.uint8]) -> None:
