@@ -10,6 +10,7 @@ import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
+from tests.training.labelled import indifferent
 from training.data.caricaturist import CODE_SIZE
 from training.data.pack import Example, Pack, write
 from training.data.painter import STYLE_SIZE
@@ -91,9 +92,11 @@ BUDGET = ["--images", "4", "--begun", "4", "--warped", "4", "--people", "3"]
 @pytest.fixture
 def run(shapes: Path, drawings: Path, packed: Path, tmp_path: Path):
     """The command on toy size."""
+    judge, _ = indifferent(tmp_path / "judge")
 
     def invoke(*options: str) -> Result:
         packs = ["--shapes", str(shapes), "--drawings", str(drawings), "--packed", str(packed), "--law", str(shapes)]
+        packs += ["--classifier", str(judge)]
         return CliRunner().invoke(app, [str(tmp_path / "into"), *packs, *BUDGET, *options])
 
     return invoke
@@ -164,6 +167,15 @@ def test_a_variant_that_is_not_there_is_named(run, name: str) -> None:
     """Or that has no pack."""
     told = run(*only(name))
     assert told.exit_code == 2 and name in told.output
+
+
+def test_without_a_classifier_its_variant_is_left_out(
+    shapes: Path, drawings: Path, packed: Path, tmp_path: Path
+) -> None:
+    """And cannot be asked for."""
+    packs = ["--shapes", str(shapes), "--drawings", str(drawings), "--packed", str(packed)]
+    told = CliRunner().invoke(app, [str(tmp_path / "into"), *packs, *BUDGET, *only("attributes")])
+    assert told.exit_code == 2 and "attributes" in told.output
 
 
 def test_a_warp_that_moves_nothing_explains_nothing(run, packed: Path, drawings: Path, tmp_path: Path) -> None:

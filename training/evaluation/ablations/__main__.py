@@ -1,7 +1,7 @@
 """What each part of SATNet-R is worth: variants of the recipe `satnet_r` on a small tier, all with one budget.
 
     python -m training.evaluation.ablations INTO --shapes SHAPES.pack --drawings DRAWINGS.pack --packed PACKED \
-        --law LAW.pack --artists ARTISTS.pack
+        --law LAW.pack --artists ARTISTS.pack --classifier ATTRIBUTES
 
 Every variant of a part is a run INTO/NAME of as many images, of one batch, seed and schedule (`BASE`). The painters go
 on from the run INTO/begun, which begins from INTO/warp, and are judged joined with that warp. A line of figures for
@@ -18,7 +18,7 @@ from training.console import told
 from training.evaluation.ablations.bench import Bench
 from training.evaluation.ablations.figures import COLUMNS, LINES, add, figures, line, table
 from training.evaluation.ablations.runs import Runs, keep_to
-from training.evaluation.ablations.variants import BEGUN, PAINT, VARIANTS, WARP, names
+from training.evaluation.ablations.variants import ATTRIBUTES, BEGUN, PAINT, VARIANTS, WARP, names
 
 app = typer.Typer(help=__doc__, add_completion=False)
 
@@ -31,6 +31,7 @@ def main(
     packed: Annotated[Path, typer.Option(help="folder that training.data.portraits wrote")],
     law: Annotated[Path | None, typer.Option(help="shapes by the law alone; without, that variant is left out")] = None,
     artists: Annotated[Path | None, typer.Option(help="the same by the artists' habit alone")] = None,
+    classifier: Annotated[Path | None, typer.Option(help="a run of `attributes`; without, that variant too")] = None,
     images: Annotated[int, typer.Option(min=1, help="that each painter goes on with")] = 3_000,
     begun: Annotated[int, typer.Option(min=1, help="that the painter is trained with that they go on from")] = 24_000,
     warped: Annotated[int, typer.Option(min=1, help="that each warp is trained with")] = 30_000,
@@ -39,13 +40,14 @@ def main(
 ) -> None:
     """Train and judge every variant that has no figures yet; then the tables."""
     packs = {"both": shapes, "law": law, "artists": artists}
-    chosen = [each for each in VARIANTS if packs[each.taught] and each.name in (only or names())]
+    can = {each.name for each in VARIANTS if packs[each.taught] and (classifier or each.name != ATTRIBUTES)}
+    chosen = [each for each in VARIANTS if each.name in can & set(only or names())]
     if unknown := set(only or ()) - {each.name for each in chosen}:
         raise typer.BadParameter(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     with told():
         keep_to(into, {"images": images, "begun": begun, "warped": warped, "people": people})
         budgets = {PAINT: images, BEGUN: begun, WARP: warped}
-        runs = Runs(into, {name: pack for name, pack in packs.items() if pack}, drawings, budgets)
+        runs = Runs(into, {name: pack for name, pack in packs.items() if pack}, drawings, budgets, classifier)
         bench, lines = Bench(packed, drawings, people), into / LINES
         for variant in chosen:
             if variant.name in (known := figures(lines)):

@@ -37,6 +37,8 @@ class Runs:
     drawings: Path
     images: Mapping[str, int]
     """Of each run, by budget."""
+    classifier: Path | None = None
+    """A run of the recipe `attributes`, for the variant in whose loss it stands."""
 
     def trained(self, variant: Variant) -> Path:
         """The run whose networks are the variant's, at its end; what it begins from is trained first.
@@ -54,7 +56,11 @@ class Runs:
 
     def _settings(self, variant: Variant) -> Mapping[str, Any]:
         settings = {**BASE, "images": self.images[variant.budget], "part": variant.part, **variant.settings}
-        return settings | ({"drawings": str(self._drawn)} if settings.get("texture") else {})
+        if settings.get("texture"):
+            settings["drawings"] = str(self._drawn)
+        if settings.get("attributes"):
+            settings["classifier"] = str(self.classifier)
+        return settings
 
     @cached_property
     def _drawn(self) -> Path:

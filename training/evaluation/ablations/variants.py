@@ -20,6 +20,8 @@ BASE: Mapping[str, Any] = {
 """Settings of all variants that are not the recipe's own; a variant says where it differs."""
 WARP, BEGUN, PAINT = "warp", "begun", "paint"
 """The variants that the others are compared with, or begin from."""
+ATTRIBUTES = "attributes"
+"""The variant in whose loss a classifier stands."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ VARIANTS = (
     Variant("distillation", "identity: like whom the person is like?", "paint", {"distillation": 25.0}),
     Variant("distillation-sharp", "the nearest ones above all?", "paint", {"distillation": 35.0, "softness": 0.05}),
     Variant("distillation-soft", "everybody alike?", "paint", {"distillation": 20.0, "softness": 0.3}),
+    Variant(ATTRIBUTES, "hair, glasses and smile as the photo has them?", "paint", {"attributes": 0.05}),
     Variant("texture", "a discriminator of patches and of the whole?", "paint", {"texture": 0.1}),
     Variant("texture-patch", "of patches alone?", "paint", {"texture": 0.1, "whole": False}),
 )
-"""Terms of identity have weights at which each pulls about alike at a trained painter, half as hard as the pairs.
+"""Terms of frozen networks have weights at which each pulls about alike at a trained painter, half as hard as pairs do.
 
 The hinge's own threshold is passed by nearly every drawing there, so that it would pull at nothing.
 """
