@@ -117,6 +117,17 @@ def test_a_caricature_is_judged_at_every_strength_and_in_every_look(models: Path
     assert all(row["n"] == 3 for row in rows) and sheet.stat().st_size > 1000
 
 
+def test_tiers_are_told_with_what_they_take_and_reach(models: Path, packed: Path) -> None:
+    """A line each, by the same people in the size that the model takes."""
+    folder = models / "caricature" / "1"
+    told = CliRunner().invoke(app, ["tiers", str(packed), str(folder), str(folder), "--threads", "1"])
+    assert told.exit_code == 0, told.output
+    rows = [json.loads(line) for line in told.output.splitlines()]
+    side = Exported(folder).contract.template.width
+    assert [(row["of"], row["pixels"], row["n"]) for row in rows] == [("caricature/1", side, 3)] * 2
+    assert all(row["ms"] > 0 and row["MB"] > 0 for row in rows) and rows[0]["detected"] == rows[1]["detected"]
+
+
 def test_a_caricature_stands_beside_the_procedural_one(models: Path, packed: Path, photo: np.ndarray) -> None:
     """At every strength a line of both; the sheet has three pictures of everybody."""
     files = [packed / name for name in ("ann.png", "bob.png", "cid.png")]

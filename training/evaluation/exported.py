@@ -33,7 +33,7 @@ class Cost:
     """What a model takes."""
 
     latency: Interval
-    """Milliseconds of one row on one thread of this machine's CPU, the median."""
+    """Milliseconds of one row on this machine's CPU, the median."""
     bytes: int
     """Of the file."""
     weights: int
@@ -72,12 +72,13 @@ class Exported:
         """What becomes of each image, by one request."""
         return self.contract.images(self.run(images, [request] * len(images)))
 
-    def cost(self) -> Cost:
-        """Measured here and now."""
-        feed, seconds = draw_feed(self.contract, rows=1), []
-        for _ in range(WARM_UP + RUNS):
+    def cost(self, runs: int = RUNS, threads: int = 1) -> Cost:
+        """Measured here and now, by so many lone runs."""
+        session, feed = open_session(self.path.read_bytes(), threads), draw_feed(self.contract, rows=1)
+        seconds = []
+        for _ in range(WARM_UP + runs):
             begun = time.perf_counter()
-            self._session.run(None, feed)
+            session.run(None, feed)
             seconds.append(time.perf_counter() - begun)
         latency = resampled(lambda drawn: float(np.median(drawn)), 1000 * np.array(seconds[WARM_UP:]))
         weights = sum(value.numel() for value in load_state(self.path).values())

@@ -11,6 +11,10 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
     python -m training.evaluation.cards caricature models/caricature/3 PACKED --sheet people.png
     python -m training.evaluation.cards beside models/caricature/3 PACKED PHOTO... --sheet beside.jpg
 
+Of translators in several sizes, what each takes and reaches:
+
+    python -m training.evaluation.cards tiers PACKED models/caricature/3 models/cartoon/1
+
 Of a reader of styles: drawings of people set aside in every look, and what the caricature makes of what was read.
 
     python -m training.evaluation.cards styles models/style/1 models/caricature/3 PACKED
@@ -39,9 +43,10 @@ from training.evaluation.cards.cartoon import cartoon
 from training.evaluation.cards.encoder import caricatures, drawings, people, teacher
 from training.evaluation.cards.photo import photo
 from training.evaluation.cards.style import styles
+from training.evaluation.cards.tiers import tiers
 
 app = typer.Typer(help=__doc__, add_completion=False)
-for command in (people, teacher, drawings, caricatures, caricature, beside, cartoon, photo, styles, attributes):
+for command in (people, teacher, drawings, caricatures, caricature, beside, tiers, cartoon, photo, styles, attributes):
     app.command()(command)
 
 if __name__ == "__main__":
