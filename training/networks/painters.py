@@ -128,6 +128,36 @@ def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:
     return x
 
 
+class Palette(nn.Module):
+    """Chooses the colours of materials [B, M, 3] by those that the picture has where each of them lies.
+
+    Picture [B, 3, H, W], scores of materials [B, M, H, W] and what else is seen of the face [B, C, h, w]. Its white and
+    black parts say in what light hair and skin are.
+    """
+
+    def __init__(self, channels: int, width: int = 96) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * USUAL.size + channels, width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, USUAL.size),
+        )
+        nn.init.zeros_(self.layers[-1].weight)
+        self.layers[-1].bias.data = torch.from_numpy(USUAL).float().flatten() / 127.5 - 1
+
+    def forward(self, picture: Tensor, scores: Tensor, seen: Tensor) -> Tensor:
+        share = scores.softmax(1).flatten(2)
+        share = share / (share.sum(2, keepdim=True) + 1)  # a material that is nowhere has no colour
+        pixels = picture.flatten(2).transpose(1, 2)
+        mean = share @ pixels
+        spread = (share @ pixels.square() - mean.square()).clamp(min=1e-4).sqrt()
+        told = torch.cat([mean.flatten(1), spread.flatten(1), seen.mean((2, 3))], 1)
+        chosen: Tensor = self.layers(told)
+        return chosen.unflatten(1, USUAL.shape)
+
+
 class FlatPainter(nn.Module):
     """Plans a picture in flat colours: picture [B, 3, S, S] -> scores [B, M, S, S] and colours [B, M, 3] of materials.
 
@@ -147,21 +177,19 @@ class FlatPainter(nn.Module):
         self.deep = Residual(widths[-1])
         self.up = nn.ModuleList(Convolution(outer + inner, inner) for inner, outer in pairwise(widths))
         self.score = nn.Conv2d(widths[0], len(USUAL), 3, 1, 1)
-        self.squeeze = Convolution(widths[-1], width)
-        self.palette = nn.Sequential(nn.Linear(64 * width, 128), nn.ReLU(inplace=True), nn.Linear(128, USUAL.size))
-        nn.init.zeros_(self.palette[-1].weight)
-        self.palette[-1].bias.data = torch.from_numpy(USUAL).float().flatten() / 127.5 - 1
+        self.palette = Palette(widths[-1])
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        seen = [self.stem(F.avg_pool2d(picture, self.side // LOOK_AT))]
+        small = F.avg_pool2d(picture, self.side // LOOK_AT)
+        seen = [self.stem(small)]
         for layer in self.down:
             seen.append(layer(seen[-1]))
-        x = self.deep(seen.pop())
-        colours = self.palette(self.squeeze(x).flatten(1)).unflatten(1, USUAL.shape)
+        x = deep = self.deep(seen.pop())
         for layer in reversed(self.up):
             x = layer(torch.cat([doubled(x), seen.pop()], 1))
-        scores = F.interpolate(self.score(x), size=(self.side, self.side), mode="bilinear", align_corners=False)
-        return scores, colours
+        scores = self.score(x)
+        colours = self.palette(small, scores, deep)
+        return F.interpolate(scores, size=(self.side, self.side), mode="bilinear", align_corners=False), colours
 
 
 def coloured(scores: Tensor, colours: Tensor) -> Tensor:

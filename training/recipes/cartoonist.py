@@ -84,6 +84,8 @@ class Config(Plan):
     clip: float = 1.0
     colour: float = 1.0
     """The weight of colours beside that of materials."""
+    balance: float = 1.0
+    """The power to which WEIGHTS are taken; 0: every pixel counts alike. Where a line is uncertain, more draws more."""
     joined: str = ""
     """A run of `satnet_r` with direction=cartoon and part=warp, of which an export takes the warp."""
 
@@ -150,7 +152,7 @@ class Recipe(engine.Recipe):
         regions = batch["regions"].long()
         there = torch.zeros_like(colours[..., 0]).scatter_(1, regions.flatten(1), 1.0)
         off = (colours.float() - (batch["palette"].float() / 127.5 - 1)).abs().mean(-1)
-        weight = torch.tensor([WEIGHTS[each] for each in Material], device=regions.device)
+        weight = torch.tensor([WEIGHTS[each] ** self.config.balance for each in Material], device=regions.device)
         return {
             "regions": F.cross_entropy(scores.float(), regions, weight),
             "palette": self.config.colour * (there * off).sum() / there.sum(),
