@@ -5,12 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.alignment import SQUARE_256
-from training.data.caricaturist import CODE_SIZE, ease
-from training.data.materials import USUAL
+from training.data.caricaturist import CODE_SIZE
 from training.data.painter import STYLE_SIZE
-from training.networks.folded import Convolution
-from training.networks.painters import Exemplar, FlatPainter, Painter, Pen, coloured, strokes
+from training.networks.painters import Exemplar, FlatPainter, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     STYLE_REACH,
@@ -22,7 +19,7 @@ from training.networks.satnet_r import (
     from_state,
 )
 from training.networks.size import parameter_count
-from training.networks.warp import CELLS, FRAME, PARTS, Flow, Warp, WarpHead, eased, identity, part_masks
+from training.networks.warp import FRAME, PARTS, Warp, WarpHead, eased, part_masks
 
 SIDE = 128
 
@@ -121,18 +118,6 @@ def test_a_code_begins_as_nothing_and_zero_stays_nothing(network: Translator) ->
         )
 
 
-def test_masks_are_where_the_parts_are() -> None:
-    """Whole at the template's points, nowhere more than whole together, never a jump, the eyes alike on both sides."""
-    masks = part_masks()[0]
-    cells = [tuple(round((value + 0.5) * CELLS / FRAME - 0.5) for value in point) for point in SQUARE_256.points]
-    here = [dict(zip(PARTS, masks[:, y, x].tolist(), strict=True)) for x, y in cells]
-    assert [face["eyes"] for face in here[:2]] == [1, 1] and here[2]["nose"] > 0.9
-    assert all(corner["mouth"] > 0.9 for corner in here[3:])
-    assert (masks[3, -4:] == 1).all() and not masks[:, :8].any()
-    assert masks.min() >= 0 and masks.sum(0).max() <= 1
-    assert all((masks - masks.roll(1, axis)).abs()[:, 1:, 1:].max() < 0.8 for axis in (1, 2))
-
-
 def test_parts_that_are_alike_change_nothing(network: Translator, images: Tensor) -> None:
     """All ones give, bit by bit, the flow of what the head sees."""
     with torch.no_grad():
@@ -198,39 +183,7 @@ def test_a_restorer_paints_and_then_moves_what_it_has_painted(network: Translato
     assert torch.equal(found, pixels(moved)) and not torch.equal(found, pixels(painted))
 
 
-# Pieces
-
-
-@torch.no_grad()
-def test_flat_paint_has_a_few_colours_and_edges_of_the_whole_frame() -> None:
-    """Where it is sure, nearly every pixel has one of them; edges are no blocks of what the network looks at."""
-    torch.manual_seed(0)
-    painter = FlatPainter(width=4).eval()
-    painter.score.weight *= 100_000
-    scores, colours = painter(torch.randn(1, 3, FRAME, FRAME).clamp(-1, 1))
-    torch.testing.assert_close(colours[0], torch.from_numpy(USUAL).float() / 127.5 - 1)
-    painted = coloured(scores, colours)
-    away = (painted[:, None] - colours[..., None, None]).abs().amax(2).amin(1)
-    assert (away < 0.01).float().mean() > 0.9
-    assert (painted[..., ::2, :] != painted[..., 1::2, :]).any(1).float().mean() > 0.05
-
-
-def test_strokes_are_those_of_the_whole_frame() -> None:
-    """The same paper on fewer pixels: nowhere more contrast, and not other strokes."""
-    whole, half = strokes(FRAME), strokes(FRAME // 2)
-    assert half.shape == (1, whole.shape[1], FRAME // 2, FRAME // 2)
-    torch.testing.assert_close(half[..., 3, 5], whole[..., 6:8, 10:12].mean((2, 3)))
-
-
-def test_a_look_is_read_of_pictures_of_any_size() -> None:
-    """And differs where colour or fine strokes do."""
-    torch.manual_seed(0)
-    network, plain = Exemplar(4), torch.zeros(1, 3, SIDE, SIDE)
-    striped = plain.clone()
-    striped[..., ::2] = 0.5
-    found = network(torch.cat([plain, plain + 0.3, striped]))
-    assert found.shape == (3, STYLE_SIZE) and network(plain[..., ::2, ::2]).shape == (1, STYLE_SIZE)
-    assert not torch.allclose(found[0], found[1]) and not torch.allclose(found[0], found[2])
+# What is exported, and its judge
 
 
 def test_a_reader_reads_nothing_that_a_translator_does_not_take(images: Tensor) -> None:
@@ -267,54 +220,3 @@ def test_its_judge_sees_patches_and_the_whole(side: int) -> None:
     assert found["whole_real"].shape == (2, 1, 1, 1)
     assert found["patch_real"].shape == (2, 1, side // 8 - 1, side // 8 - 1)
     assert discriminator(side, 2, whole=False)(torch.zeros(2, 3, side, side)).keys() == {"patch_real"}
-
-
-def test_the_normalisation_is_part_of_the_weights() -> None:
-    """Out of training a convolution gives what convolving, normalising and rectifying one after the other give."""
-    torch.manual_seed(2)
-    for layer in (Convolution(5, 7, 2), Convolution(5, 7, linear=True)):
-        x = torch.randn(16, 5, 9, 9)
-        torch.nn.init.uniform_(layer[1].weight, 0.5, 2)
-        torch.nn.init.normal_(layer[1].bias)
-        with torch.no_grad():
-            layer(x)  # moves the running statistics
-            wanted = torch.nn.Sequential(*layer.eval())(x)
-            torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
-
-
-def test_a_flow_is_undone_by_its_negative() -> None:
-    """exp(v) after exp(-v) is the identity up to the grid's resolution."""
-    flow = Flow()
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
-    bump = torch.exp(-4 * (x**2 + y**2)) * 0.15
-    velocity = torch.stack([bump, -bump])[None]
-    there, back = flow(velocity), flow(-velocity)
-    at = (identity(32) + back).permute(0, 2, 3, 1)
-    round_trip = back + torch.nn.functional.grid_sample(there, at, padding_mode="border", align_corners=False)
-    assert round_trip.abs().max() < 0.01 < there.abs().max()
-
-
-def test_a_smooth_strong_flow_does_not_fold() -> None:
-    """Scaling and squaring keeps the Jacobian positive even for a flow of a quarter of the frame."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
-    bump = torch.exp(-6 * (x**2 + y**2)) * 0.5
-    place = (identity(32) + Flow()(torch.stack([bump, bump])[None]))[0]
-    across, down = place[:, :-1, 1:] - place[:, :-1, :-1], place[:, 1:, :-1] - place[:, :-1, :-1]
-    assert (across[0] * down[1] - across[1] * down[0]).min() > 0
-
-
-@pytest.mark.parametrize("upright", [True, False])
-def test_the_pen_answers_to_dark_lines(upright: bool) -> None:
-    """An untrained pen answers strongly on a dark line of either direction, not beside it, not on plain paper."""
-    sheet = torch.ones(1, 3, 41, 41)
-    sheet[..., 20:22] = -1
-    sheet = sheet if upright else sheet.transpose(2, 3)
-    answer = Pen()(sheet)[0, 0]
-    on, beside = (answer[20, 20], answer[20, 8]) if upright else (answer[20, 20], answer[8, 20])
-    assert on > 2 and abs(beside) < 0.05 and Pen()(torch.ones(1, 3, 41, 41)).abs().max() < 1e-5
-
-
-def test_eased_strength_matches_the_caricaturist() -> None:
-    """The network's time is the teacher's ease."""
-    for strength in (0.0, 0.7, 1.0, 2.5):
-        assert eased(torch.tensor([strength])).item() == pytest.approx(ease(strength), abs=1e-6)
