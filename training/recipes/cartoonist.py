@@ -9,7 +9,7 @@ learns; an export joins the two (docs/satnet-r.md).
 
 Each step:
 
-    cross-entropy of materials, rare ones weighing more + |colour - the wanted one| of those that are there
+    cross-entropy of materials, rare ones weighing more + ||colour - the wanted one|| of those that are there
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ WARP = "satnet_r"
 """The recipe of what an export is joined with."""
 ALIKE = 1.0
 """How far a picture by shortened weights may be off on average, levels of 255."""
+NEARLY = 1e-4
+"""Within the root of a distance, whose gradient at zero is infinite."""
 WEIGHTS = {
     Material.GROUND: 0.6,
     Material.INK: 2.5,
@@ -151,7 +153,8 @@ class Recipe(engine.Recipe):
         scores, colours = step.networks["flat"](picture(batch["photo"]))
         regions = batch["regions"].long()
         there = torch.zeros_like(colours[..., 0]).scatter_(1, regions.flatten(1), 1.0)
-        off = (colours.float() - (batch["palette"].float() / 127.5 - 1)).abs().mean(-1)
+        # Not squared, so that between two colours it is one of them; nor by channel, where that might be a third.
+        off = ((colours.float() - (batch["palette"].float() / 127.5 - 1)).square().sum(-1) + NEARLY).sqrt()
         weight = torch.tensor([WEIGHTS[each] ** self.config.balance for each in Material], device=regions.device)
         return {
             "regions": F.cross_entropy(scores.float(), regions, weight),
