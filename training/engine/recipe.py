@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,9 @@ class Plan:
             value = getattr(self, each.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise RecipeError(f"{each.name}: must be a finite number, not {value}")
+
+
+ConfigT = TypeVar("ConfigT", bound=Plan)
 
 
 class Recipe(ABC):
@@ -211,6 +214,12 @@ class Recipe(ABC):
         ParityError where they are too large.
         """
         return {}
+
+
+def joined(config: ConfigT, other: Mapping[str, Any]) -> ConfigT:
+    """The config with what another run's settings say that this has learnt from, too."""
+    both = {name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())])) for name in ORIGINS}
+    return replace(config, **both)
 
 
 def names() -> list[str]:

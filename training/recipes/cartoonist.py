@@ -15,7 +15,7 @@ Each step:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Share, Sheet, Stream
+from training.engine.recipe import Measured, Plan, Positive, Share, Sheet, Stream
 from training.engine.run import Run
 from training.metrics.deviation import agreed
 from training.networks.painters import FlatPainter, coloured
@@ -112,9 +112,7 @@ class Recipe(engine.Recipe):
         """With the warp's origins, if it is joined. RunError if that is no run."""
         super().__init__(config)
         if config.joined:
-            other = Run(Path(config.joined)).facts()["settings"]
-            both = {name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())])) for name in ORIGINS}
-            self.config = replace(config, **both)
+            self.config = engine.joined(config, Run(Path(config.joined)).facts()["settings"])
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:

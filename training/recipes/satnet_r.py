@@ -59,7 +59,7 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Share, Sheet, Stream
+from training.engine.recipe import Measured, Plan, Positive, Share, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.attributes import attribute_loss, shown
@@ -209,12 +209,7 @@ class Recipe(engine.Recipe):
         super().__init__(config)
         self.averaged = ("warp",) if config.direction == "cartoon" else ("warp", "painter", "exemplar")
         if config.joined:
-            other = Run(Path(config.joined)).facts()["settings"]
-            both = {
-                name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())]))
-                for name in (*ORIGINS, "learnt")
-            }
-            self.config = replace(config, **both)
+            self.config = engine.joined(config, Run(Path(config.joined)).facts()["settings"])
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from training.data.caricaturist import CODE_SIZE
 from training.data.pack import Example, write
 from training.engine.session import Session, publish_run
 
@@ -42,3 +44,30 @@ def published(request: pytest.FixtureRequest, run: Path, tmp_path_factory: pytes
     to = tmp_path_factory.mktemp("models") / request.cls.name / "1"
     publish_run(run, to)
     return to / "model.onnx"
+
+
+def noise(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    """Coarse colours."""
+    coarse = random.integers(0, 256, (height // 32, width // 32, 3), dtype=np.uint8)
+    return coarse.repeat(32, 0).repeat(32, 1)
+
+
+@pytest.fixture(name="shapes", scope="session")
+def shapes_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos and where their landmarks should go."""
+    path, random = tmp_path_factory.mktemp("shapes") / "shapes.pack", np.random.default_rng(0)
+    rows = [
+        Example(
+            noise(random, 128, 128),
+            {"source": "portraits (CC BY)"},
+            {
+                "landmarks": random.uniform(60, 200, (68, 2)).astype(np.float32),
+                "displacement": random.normal(0, 4, (68, 2)).astype(np.float32),
+                "field": random.normal(0, 4, (32, 32, 2)).astype(np.float16),
+                "code": random.standard_normal(CODE_SIZE).astype(np.float32),
+            },
+        )
+        for _ in range(6)
+    ]
+    write(path, rows)
+    return path

@@ -12,7 +12,7 @@ from export.contract import Contract
 from export.parity import open_session
 from export.repository import GRAPH
 from tests.training.recipes.conformance import every_phase_learns
-from training.data.caricaturist import CODE_SIZE
+from tests.training.recipes.conftest import noise
 from training.data.errors import DataError
 from training.data.materials import Material
 from training.data.pack import Example, write
@@ -29,11 +29,6 @@ TOY = {"images": 8, "batch": 4, "apart": 2, "measure": 0, "sheet": 0, "side": 12
 WARP = {"images": 4, "batch": 2, "apart": 2, "side": 128, "warp_width": 4, "direction": "cartoon", "sheet": 0}
 
 
-def noise(random: np.random.Generator, side: int) -> np.ndarray:
-    """Coarse colours uint8 [side, side, 3]."""
-    return random.integers(0, 256, (side // 32, side // 32, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
-
-
 @pytest.fixture(name="cartoons", scope="module")
 def cartoons_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos beside cartoons of them: halves of two materials."""
@@ -42,32 +37,11 @@ def cartoons_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     regions[128:] = Material.SKIN
     rows = [
         Example(
-            np.hstack([noise(random, 256), palette[regions]]),
+            np.hstack([noise(random, 256, 256), palette[regions]]),
             {"source": "studio (CC0)", "geometry": "somebody's proportions (CC BY)"},
             {"regions": regions, "palette": palette},
         )
         for palette in random.integers(0, 256, (10, len(Material), 3), dtype=np.uint8)
-    ]
-    write(path, rows)
-    return path
-
-
-@pytest.fixture(name="shapes", scope="module")
-def shapes_(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos and where their landmarks should go."""
-    path, random = tmp_path_factory.mktemp("shapes") / "shapes.pack", np.random.default_rng(0)
-    rows = [
-        Example(
-            noise(random, 128),
-            {"source": "portraits (CC BY)"},
-            {
-                "landmarks": random.uniform(60, 200, (68, 2)).astype(np.float32),
-                "displacement": random.normal(0, 4, (68, 2)).astype(np.float32),
-                "field": random.normal(0, 4, (32, 32, 2)).astype(np.float16),
-                "code": np.zeros(CODE_SIZE, np.float32),
-            },
-        )
-        for _ in range(6)
     ]
     write(path, rows)
     return path

@@ -17,6 +17,7 @@ from export.repository import GRAPH
 from export.weights import load_state
 from tests.training.labelled import packed
 from tests.training.recipes.conformance import every_phase_learns, first_batch, pulled, stepped
+from tests.training.recipes.conftest import noise
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
 from training.data.pack import Example, Pack, write
@@ -39,33 +40,6 @@ from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}
 SMALL = {"side": 128, "warp_width": 4, "paint_width": 4, "discriminator_width": 2}
 IDENTITY = {"hinge": 1.0, "cosine": 1.0, "contrast": 1.0, "distillation": 1.0, "threshold": 0.9}
-
-
-def noise(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """Coarse colours."""
-    coarse = random.integers(0, 256, (height // 32, width // 32, 3), dtype=np.uint8)
-    return coarse.repeat(32, 0).repeat(32, 1)
-
-
-@pytest.fixture(name="shapes", scope="module")
-def shapes_(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos and where their landmarks should go."""
-    path, random = tmp_path_factory.mktemp("shapes") / "shapes.pack", np.random.default_rng(0)
-    rows = [
-        Example(
-            noise(random, 128, 128),
-            {"source": "portraits (CC BY)"},
-            {
-                "landmarks": random.uniform(60, 200, (68, 2)).astype(np.float32),
-                "displacement": random.normal(0, 4, (68, 2)).astype(np.float32),
-                "field": random.normal(0, 4, (32, 32, 2)).astype(np.float16),
-                "code": random.standard_normal(CODE_SIZE).astype(np.float32),
-            },
-        )
-        for _ in range(6)
-    ]
-    write(path, rows)
-    return path
 
 
 @pytest.fixture(name="drawings", scope="module")

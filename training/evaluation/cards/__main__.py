@@ -13,7 +13,7 @@ Of a caricature, beside the procedural caricaturist: every strength and look of 
 
 Of translators in several sizes, what each takes and reaches:
 
-    python -m training.evaluation.cards tiers PACKED models/caricature/3 models/cartoon/1
+    python -m training.evaluation.cards tiers PACKED models/caricature/3 models/cartoon/2
 
 Of a reader of styles: drawings of people set aside in every look, and what the caricature makes of what was read.
 
@@ -25,7 +25,7 @@ Of photos that are made of drawings: whether a person is known by them among 40 
 
 Of cartoons, how far they and the photos are from drawings of the Cartoon Set, of which none was in training:
 
-    LIKENESS_DATA=... python -m training.evaluation.cards cartoon models/cartoon/1 models/sphereface/3 PACKED
+    LIKENESS_DATA=... python -m training.evaluation.cards cartoon models/cartoon/2 models/sphereface/3 PACKED
 
 Of a classifier of attributes, a run that no model comes of, on faces set aside, each attribute in each domain:
 
