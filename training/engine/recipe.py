@@ -216,9 +216,9 @@ class Recipe(ABC):
         return {}
 
 
-def joined(config: ConfigT, other: Mapping[str, Any]) -> ConfigT:
-    """The config with what another run's settings say that this has learnt from, too."""
-    both = {name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())])) for name in ORIGINS}
+def joined(config: ConfigT, other: Mapping[str, Any], names: Sequence[str] = ORIGINS) -> ConfigT:
+    """The config with what another run's settings say of its origins, too, or of other lists."""
+    both = {name: tuple(dict.fromkeys([*getattr(config, name), *other.get(name, ())])) for name in names}
     return replace(config, **both)
 
 

@@ -59,7 +59,7 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import Measured, Plan, Positive, Share, Sheet, Stream
+from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Share, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.attributes import attribute_loss, shown
@@ -209,7 +209,8 @@ class Recipe(engine.Recipe):
         super().__init__(config)
         self.averaged = ("warp",) if config.direction == "cartoon" else ("warp", "painter", "exemplar")
         if config.joined:
-            self.config = engine.joined(config, Run(Path(config.joined)).facts()["settings"])
+            other = Run(Path(config.joined)).facts()["settings"]
+            self.config = engine.joined(config, other, (*ORIGINS, "learnt"))
 
     @classmethod
     def imported(cls, state: Tensors, source: str) -> tuple[dict[str, Any], dict[str, Tensors]]:
