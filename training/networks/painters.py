@@ -15,6 +15,7 @@ from training.data.materials import USUAL
 from training.data.painter import STYLE_SIZE, gratings
 from training.networks.deformable import DeformableConvolution
 from training.networks.folded import Convolution, Residual, doubled
+from training.networks.pixels import signed
 from training.networks.warp import FRAME, LOOK_AT
 
 SHARPNESS = 4.0
@@ -145,7 +146,7 @@ class Palette(nn.Module):
             nn.Linear(width, USUAL.size),
         )
         nn.init.zeros_(self.layers[-1].weight)
-        self.layers[-1].bias.data = torch.from_numpy(USUAL).float().flatten() / 127.5 - 1
+        self.layers[-1].bias.data = signed(torch.from_numpy(USUAL)).flatten()
 
     def forward(self, picture: Tensor, scores: Tensor, seen: Tensor) -> Tensor:
         share = scores.softmax(1).flatten(2)

@@ -4,9 +4,14 @@ import torch
 from torch import Tensor, nn
 
 
+def signed(levels: Tensor) -> Tensor:
+    """Levels, 0..255, to float32 in -1..1."""
+    return levels.float() / 127.5 - 1
+
+
 def picture(pixels: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] to float32 [B, 3, H, W] in -1..1."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return signed(pixels.permute(0, 3, 1, 2))
 
 
 def pixels(pictures: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ from training.engine.recipe import Measured, Plan, Positive, Share, Sheet, Strea
 from training.engine.run import Run
 from training.metrics.deviation import agreed
 from training.networks.painters import FlatPainter, coloured
-from training.networks.pixels import picture, pixels
+from training.networks.pixels import picture, pixels, signed
 from training.networks.satnet_r import Cartoonist
 from training.networks.warp import FRAME, Warp, WarpHead
 
@@ -152,7 +152,7 @@ class Recipe(engine.Recipe):
         regions = batch["regions"].long()
         there = torch.zeros_like(colours[..., 0]).scatter_(1, regions.flatten(1), 1.0)
         # Not squared, so that between two colours it is one of them; nor by channel, where that might be a third.
-        off = ((colours.float() - (batch["palette"].float() / 127.5 - 1)).square().sum(-1) + NEARLY).sqrt()
+        off = ((colours.float() - signed(batch["palette"])).square().sum(-1) + NEARLY).sqrt()
         weight = torch.tensor([WEIGHTS[each] ** self.config.balance for each in Material], device=regions.device)
         return {
             "regions": F.cross_entropy(scores.float(), regions, weight),
