@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.utils.data import default_collate
 
+from training.engine.phase import Batch
 from training.engine.randomness import seed_of
 from training.engine.recipe import Row
 
@@ -23,6 +26,14 @@ class Rows(Protocol):
 
     def row(self, index: int, random: np.random.Generator) -> Row:
         """One of them; whatever is random about it follows from `random`."""
+
+
+def in_order(rows: Rows, size: int, count: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+    """Batches of the first `count` rows, each once and always the same: what measures look at."""
+    random, count = np.random.default_rng(0), min(len(rows), count)
+    for begin in range(0, count, size):
+        some = [rows.row(index, random) for index in range(begin, min(begin + size, count))]
+        yield {name: value.to(device) for name, value in default_collate(some).items()}
 
 
 class Shuffled:

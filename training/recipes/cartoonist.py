@@ -23,14 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import default_collate
 
 from export.contract import Contract
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS
 from training.data.materials import Material
 from training.data.paired import Cartoons, opened
-from training.data.streams import Shuffled
+from training.data.streams import Shuffled, in_order
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
 from training.engine.clock import half_cosine
@@ -172,12 +171,9 @@ class Recipe(engine.Recipe):
     @torch.no_grad()
     def measure(self, networks: Networks, data: Path) -> Measured:
         """On pairs that were set apart: how far colours are off, and how many pixels are taken for another material."""
-        rows, random, found = self._apart(data), np.random.default_rng(0), list[Mapping[str, float]]()
+        knobs, found = self.config, list[Mapping[str, float]]()
         device = next(networks["flat"].parameters()).device
-        count = min(len(rows), self.config.measured)
-        for begin in range(0, count, self.config.batch):
-            some = [rows.row(index, random) for index in range(begin, min(begin + self.config.batch, count))]
-            batch = {name: value.to(device) for name, value in default_collate(some).items()}
+        for batch in in_order(self._apart(data), knobs.batch, knobs.measured, device):
             scores, colours = networks["flat"](picture(batch["photo"]))
             off = F.l1_loss(coloured(scores, colours), picture(batch["drawing"]))
             found.append({"colour": float(off), "missed": missed(scores, batch["regions"].long())})

@@ -39,7 +39,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import default_collate
 
 from export.contract import Contract
 from export.precision import Stored
@@ -50,7 +49,7 @@ from training.data.painter import STYLES
 from training.data.paired import Beside, Drawings, Shapes, opened
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
-from training.data.streams import Rows, Shuffled
+from training.data.streams import Rows, Shuffled, in_order
 from training.data.views import Views
 from training.engine import checkpoint
 from training.engine import recipe as engine
@@ -475,11 +474,7 @@ class Recipe(engine.Recipe):
         """The last pairs of the pack, never mirrored."""
         knobs, pack = self.config, Pack(data)
         rows = self._rows(pack, len(pack) - knobs.apart, len(pack), varied=False)
-        device, random = next(networks["warp"].parameters()).device, np.random.default_rng(0)
-        count = min(len(rows), knobs.measured)
-        for begin in range(0, count, knobs.batch):
-            some = [rows.row(index, random) for index in range(begin, min(begin + knobs.batch, count))]
-            yield {name: value.to(device) for name, value in default_collate(some).items()}
+        return in_order(rows, knobs.batch, knobs.measured, next(networks["warp"].parameters()).device)
 
     def _measured(self, networks: Networks, batch: Batch) -> Mapping[str, float]:
         if self.config.part == "warp":

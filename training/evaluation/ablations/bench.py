@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from training.data.caricaturist import FaceSpace
 from training.data.pack import Pack
 from training.data.painter import DEFAULT
 from training.data.paired import Drawings
 from training.data.portraits import Portraits
+from training.data.streams import in_order
 from training.evaluation.ablations.runs import weights
 from training.evaluation.ablations.variants import BASE, Variant
 from training.metrics.interval import Interval, mean, resampled
@@ -67,11 +67,9 @@ class Bench:
         }
 
     def _painted(self, painter: nn.Module) -> Mapping[str, Interval]:
-        pack, random, missed = Pack(self._drawings), np.random.default_rng(0), list[Tensor]()
+        pack, missed = Pack(self._drawings), list[Tensor]()
         rows = Drawings(pack, BASE["side"], len(pack) - BASE["apart"], len(pack))
-        for begin in range(0, len(rows), SOME):
-            some = range(begin, min(begin + SOME, len(rows)))
-            batch = default_collate([rows.row(index, random) for index in some])
+        for batch in in_order(rows, SOME, len(rows)):
             painted = painter(picture(batch["photo"]), batch["style"])
             missed.append((painted - picture(batch["drawing"])).abs().mean((1, 2, 3)))
         return {"colour": mean(torch.cat(missed))}
