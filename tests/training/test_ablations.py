@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from tests.training.labelled import indifferent
 from training.data.caricaturist import CODE_SIZE
+from training.data.looks import STYLE_SIZE
 from training.data.pack import Example, Pack, write
-from training.data.painter import STYLE_SIZE
 from training.data.portraits import Portraits
 from training.data.proportions import PORTRAIT
 from training.engine import checkpoint

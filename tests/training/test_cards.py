@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from export.alignment import SQUARE_256
 from tests.training import labelled
-from training.data.painter import STYLES
+from training.data.looks import STYLES
 from training.data.pairs import UNSEEN
 from training.data.portraits import Portraits
 from training.data.recognition import FRAME, TEST, Faces, Photo, Sight

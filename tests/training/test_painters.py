@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from training.data.looks import STYLE_SIZE
 from training.data.materials import USUAL
-from training.data.painter import STYLE_SIZE
 from training.networks.painters import Exemplar, FlatPainter, Palette, Pen, coloured, strokes
 from training.networks.warp import FRAME
 

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from training.data import proportions
 from training.data.caricaturist import CODE_SIZE, FaceSpace
+from training.data.looks import STYLE_SIZE, nearest
 from training.data.pack import Pack
-from training.data.painter import STYLE_SIZE, Look, nearest, paint
+from training.data.painter import paint
 from training.data.pairs import (
     UNSEEN,
     WARP_CELLS,
@@ -107,7 +108,7 @@ def test_a_drawing_stands_beside_its_photo(photo, faces, space):
     pair = drawing_pair(photo, faces[0], space, np.random.default_rng(0))
     left, right = np.hsplit(pair.image, 2)
     assert left.shape == right.shape == photo.shape and pair.numbers["style"].shape == (STYLE_SIZE,)
-    again = paint(left, faces[0], Look.from_style(pair.numbers["style"]))
+    again = paint(left, faces[0], pair.numbers["style"])
     assert np.abs(again.astype(float) - right).mean() < np.abs(left.astype(float) - right).mean()
     assert cv2.absdiff(left, right).mean() > 3
 

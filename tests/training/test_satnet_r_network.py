@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.caricaturist import CODE_SIZE
-from training.data.painter import STYLE_SIZE
+from training.data.looks import STYLE_SIZE
 from training.networks.painters import Exemplar, FlatPainter, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (

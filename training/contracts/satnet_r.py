@@ -11,7 +11,7 @@ from torch import nn
 from export.alignment import SQUARE_256, Template
 from export.contract import STYLE, Contract, Control
 from training.data.caricaturist import CODE_SIZE
-from training.data.painter import DEFAULT, STYLE_SIZE, STYLES
+from training.data.looks import DEFAULT, STYLE_SIZE, STYLES
 from training.networks.satnet_r import STYLE_REACH, Cartoonist, Restorer, StyleReader, Translator
 from training.networks.warp import FRAME, PARTS
 

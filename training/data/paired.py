@@ -7,22 +7,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+from torch.nn import functional as F
 
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
+from training.data.looks import BLACKEST, STYLE_SIZE, Layers, nearest
 from training.data.materials import Material
 from training.data.pack import Pack
-from training.data.painter import STYLE_SIZE, nearest
-from training.data.pairs import SIDE
+from training.data.pairs import COARSE, SIDE, random_style
 from training.data.portraits import MIRROR
+from training.engine.phase import Batch
 from training.engine.recipe import Row, Stream
 
 COLUMNS = {
     "warp": {"landmarks": 68, "displacement": 68, "field": 32, "code": CODE_SIZE},
     "paint": {"style": STYLE_SIZE},
+    "layers": {"lines": SIDE, "where": COARSE, "lightness": 1},
     "cartoon": {"regions": SIDE, "palette": len(Material)},
 }
-"""What a pack for the warp, for paint in any style or for cartoons has beside pictures; how long its first axis is."""
+"""What a pack for the warp, for paint, for layers or for cartoons has beside pictures; how long its first axis is."""
 
 
 class Shapes:
@@ -58,6 +61,36 @@ class Drawings:
         place = self._places[index]
         style = self._pack.columns["style"][place].astype(np.float32)
         return {**halves(self._pack, place, self._side), "style": style}
+
+
+class Layered:
+    """Photos and their layers, each to be drawn in a random style; every other one is mirrored (rows)."""
+
+    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
+        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def row(self, index: int, random: np.random.Generator) -> Row:
+        """`photo` and `paint` uint8 [256, 256, 3], `lines` int8 [256, 256, 2], `where` uint8 [64, 64, 2]; `style`.
+
+        `layers_of` makes layers of a batch of them.
+        """
+        place = self._begin + index
+        columns = {name: self._pack.columns[name][place] for name in COLUMNS["layers"]}
+        photo, paint = halves(self._pack, place, SIDE).values()
+        row = {"photo": photo, "paint": paint, **columns, "style": random_style(random).astype(np.float32)}
+        if self._varied and random.random() < 0.5:
+            row |= {name: np.ascontiguousarray(row[name][:, ::-1]) for name in ("photo", "paint", "lines", "where")}
+        return row
+
+
+def layers_of(batch: Batch) -> Layers:
+    """The layers of a batch of rows of `Layered`."""
+    paint, lines, where = (batch[name].permute(0, 3, 1, 2).float() for name in ("paint", "lines", "where"))
+    where = F.interpolate(where / 255, size=paint.shape[-2:], mode="bilinear", align_corners=False)
+    return Layers(paint / 255, lines * (BLACKEST / 127), where[:, :1], where[:, 1:], batch["lightness"][:, 0])
 
 
 class Cartoons:

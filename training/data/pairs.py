@@ -3,6 +3,7 @@
     python -m training.data.pairs shapes PACKED OUT.pack        faces, reshaped at random, and where their landmarks go
     python -m training.data.pairs undrawn-shapes PACKED OUT.pack    drawings of such faces, and where theirs came from
     python -m training.data.pairs drawings PACKED OUT.pack      photos, each beside its painting in a random look
+    python -m training.data.pairs layers PACKED OUT.pack        photos, each beside its paint, and its other layers
     python -m training.data.pairs cartoon-shapes PACKED OUT.pack    reshaped faces, and a cartoon's proportions
     python -m training.data.pairs cartoons PACKED OUT.pack      photos so shaped, each beside its cartoon
 
@@ -25,9 +26,10 @@ from export.alignment import SQUARE_256, apply, invert, similarity
 from training.data import cartoonist, proportions
 from training.data.caricaturist import CODE_SIZE, FaceSpace, flow, mirrored
 from training.data.heads import head
-from training.data.makeover import bespectacled, dyed
+from training.data.looks import BLACKEST, STYLE_SIZE, STYLES
+from training.data.makeover import as_bytes, bespectacled, dyed
 from training.data.pack import Example, write
-from training.data.painter import STYLE_SIZE, STYLES, Look, paint
+from training.data.painter import layers, paint
 from training.data.points import five
 from training.data.portraits import Portraits
 from training.data.traits import traits
@@ -37,6 +39,7 @@ MOUTH = 4.0  # random moves of its corners and lips, pixels
 QUALITY = 97  # of the pictures: lines are fine
 RESHAPING = 0.8  # random reshaping of a face, in standard deviations of its space
 WARP_CELLS = 32
+COARSE = 64  # the side of layers that have no edges
 LOOK_AT = 128  # the warp head looks at pictures of this side
 STRONGEST = 2.0  # up to which drawings are exaggerated
 DYED, BESPECTACLED = 0.6, 0.35  # shares of cartoons
@@ -99,7 +102,7 @@ def undrawn_shape_pair(
     person = face + reshaping
     move = space.displacement(person, random.uniform(0, STRONGEST))
     at = resampled(flow(face, reshaping), resampled(flow(person, move), everywhere()))
-    drawing = paint(relit(sample(photo, at), random), person + move, Look.from_style(random_style(random, UNSEEN)))
+    drawing = paint(relit(sample(photo, at), random), person + move, random_style(random, UNSEEN))
     frame = alignment_error(random)
     if random.random() < 0.5:
         frame = after(frame, similarity(five(person + move), SQUARE_256.points))
@@ -127,8 +130,23 @@ def drawing_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, ran
     warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, STRONGEST))
     warped = relit(warped, random)
     style = random_style(random)
-    drawing = paint(warped, moved, Look.from_style(style))
+    drawing = paint(warped, moved, style)
     return Example(np.hstack([warped, drawing]), numbers={"style": style.astype(np.float32)})
+
+
+def layered_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
+    """A photo as in `drawing_pair`, and beside it its layer of paint [256, 512]; the other layers as numbers."""
+    warped, moved = exaggerated(photo, landmarks.astype(float), space, random.uniform(0, STRONGEST))
+    warped = relit(warped, random)
+    *pictures, lightness = layers(warped, moved)
+    paint, lines, attention, painted = (each[0].permute(1, 2, 0).numpy() for each in pictures)
+    where = cv2.resize(np.dstack([attention, painted]), (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+    numbers = {
+        "lines": np.clip(np.round(lines / BLACKEST * 127), -127, 127).astype(np.int8),
+        "where": as_bytes(255 * where),
+        "lightness": lightness.numpy(),
+    }
+    return Example(np.hstack([warped, as_bytes(255 * paint)]), numbers=numbers)
 
 
 def cartoon_pair(photo: np.ndarray, landmarks: np.ndarray, space: FaceSpace, random: np.random.Generator) -> Example:
@@ -252,6 +270,7 @@ PAIRS = {
     "undrawn-shapes": undrawn_shape_pair,
     "cartoon-shapes": cartoon_shape_pair,
     "drawings": drawing_pair,
+    "layers": layered_pair,
     "cartoons": cartoon_pair,
 }
 TAUGHT: Mapping[str, Callable[[FaceSpace], FaceSpace]] = {

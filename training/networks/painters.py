@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.data.looks import BLACKEST, LIGHTNESS, STYLE_SIZE, Layers, gratings, mapped
 from training.data.materials import USUAL
-from training.data.painter import STYLE_SIZE, gratings
 from training.networks.deformable import DeformableConvolution
 from training.networks.folded import Convolution, Residual, doubled
 from training.networks.pixels import signed
@@ -197,6 +197,65 @@ def coloured(scores: Tensor, colours: Tensor) -> Tensor:
     """The picture [B, 3, S, S] of a plan: scores [B, M, S, S] and colours [B, M, 3] of materials."""
     painted = colours.transpose(1, 2) @ (SHARPNESS * scores).softmax(1).flatten(2)
     return painted.unflatten(2, scores.shape[2:])
+
+
+class LayerPainter(nn.Module):
+    """Sees in a photo what a hand would draw: picture [B, 3, S, S] -> `Layers` of it; any look is laid down from them.
+
+    S is 256 or a multiple of it. A U-Net on 2 x 2 blocks of 256 x 256 pixels; what is larger is seen in that size, and
+    the layers are enlarged before they become tones and lines: edges are sharp there.
+    """
+
+    def __init__(self, side: int = FRAME, width: int = 24) -> None:
+        super().__init__()
+        self.side = side
+        widths = [width, 2 * width, 4 * width, 4 * width, 4 * width]
+        self.fine = nn.Sequential(Convolution(12, width), Convolution(width, width))
+        self.down = nn.ModuleList(
+            nn.Sequential(Convolution(inner, outer, 2), Residual(outer)) for inner, outer in pairwise(widths)
+        )
+        self.up = nn.ModuleList(Rise(outer, inner) for inner, outer in pairwise(widths))
+        self.detail = nn.Sequential(Convolution(width, width), nn.Conv2d(width, 4 * 5, 3, 1, 1))
+        self.where = nn.Conv2d(widths[1], 2, 3, 1, 1)
+        self.skin = nn.Conv2d(widths[2], 1, 1)
+        for last in (self.detail[-1], self.where, self.skin):
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, picture: Tensor) -> Layers:
+        seen = (F.avg_pool2d(picture, self.side // FRAME) + 1) / 2
+        fine = self.fine(F.pixel_unshuffle(seen, 2))
+        features = [fine]
+        for layer in self.down:
+            features.append(layer(features[-1]))
+        rising = [features.pop()]
+        for layer in reversed(self.up):
+            rising.append(layer(rising[-1], features.pop()))
+        *_, deep, middle, fine = rising
+        paint, lines = F.pixel_shuffle(self.detail(fine), 2).split((3, 2), 1)
+        where = torch.sigmoid(self.where(middle))
+        share = self.skin(deep).flatten(1).softmax(1)
+        light = mapped(F.avg_pool2d(seen, FRAME // deep.shape[-1]), LIGHTNESS).flatten(1)
+        paint, lines, where = (self._enlarged(each) for each in (seen + paint, BLACKEST * lines, where))
+        return Layers(paint, lines, where[:, :1], where[:, 1:], (share * light).sum(1))
+
+    def _enlarged(self, layer: Tensor) -> Tensor:
+        if layer.shape[-1] == self.side:
+            return layer
+        return F.interpolate(layer, size=(self.side, self.side), mode="bilinear", align_corners=False)
+
+
+class Rise(nn.Module):
+    """From features [B, C, H, W] to the double size, where finer ones [B, N, 2 H, 2 W] join them."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(inputs, outputs, 1)
+        self.join = Convolution(outputs, outputs)
+
+    def forward(self, x: Tensor, finer: Tensor) -> Tensor:
+        joined: Tensor = self.join(doubled(self.narrow(x)) + finer)
+        return joined
 
 
 class Exemplar(nn.Sequential):

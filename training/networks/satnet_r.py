@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
+from training.data.looks import Look, gratings, laid_down
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
-from training.networks.painters import Exemplar, FlatPainter, Painter, coloured
+from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
 from training.networks.warp import Warp, WarpHead, no_code
 
@@ -35,6 +37,22 @@ class Translator(nn.Module):
     ) -> Tensor:
         warped = self.warp(picture(image), strength, code, parts)
         return drawn(warped, self.painter(warped, style), texture)
+
+
+class Draughtsman(nn.Module):
+    """The same, where a look is a way to lay down what is seen in the warped photo, and not learnt."""
+
+    def __init__(self, warp: Warp, layers: LayerPainter) -> None:
+        super().__init__()
+        self.warp, self.layers = warp, layers
+        self.register_buffer("strokes", torch.from_numpy(gratings(warp.side)).permute(2, 0, 1)[None], persistent=False)
+
+    def forward(
+        self, image: Tensor, strength: Tensor, style: Tensor, code: Tensor, parts: Tensor, texture: Tensor
+    ) -> Tensor:
+        warped = self.warp(picture(image), strength, code, parts)
+        drawing = laid_down(self.layers(warped), Look.from_style(style), self.strokes)
+        return drawn(warped, 2 * drawing - 1, texture)
 
 
 class Cartoonist(nn.Module):
@@ -89,6 +107,7 @@ def drawn(warped: Tensor, painted: Tensor, texture: Tensor) -> Tensor:
 
 GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
     Translator: ("warp", "painter"),
+    Draughtsman: ("warp", "layers"),
     Cartoonist: ("warp", "flat"),
     Restorer: ("warp", "painter", "exemplar"),
     StyleReader: ("exemplar",),
@@ -103,6 +122,8 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
         parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
     if "flat.stem.0.weight" in state:
         parts["flat"] = FlatPainter(width=2 * len(state["flat.stem.0.weight"]))
+    if "layers.fine.0.0.weight" in state:
+        parts["layers"] = LayerPainter(width=len(state["layers.fine.0.0.weight"]))
     if "painter.fine.0.convolution.weight" in state:
         deformable = "painter.deep.2.convolution.head.weight" in state
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)

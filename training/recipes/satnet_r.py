@@ -44,8 +44,8 @@ from export.contract import Contract
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
+from training.data.looks import STYLES
 from training.data.pack import Pack
-from training.data.painter import STYLES
 from training.data.paired import Beside, Drawings, Shapes, opened
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING

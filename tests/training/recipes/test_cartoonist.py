@@ -13,6 +13,7 @@ from export.parity import open_session
 from export.repository import GRAPH
 from tests.training.recipes.conformance import every_phase_learns
 from tests.training.recipes.conftest import noise
+from training import painting
 from training.data.errors import DataError
 from training.data.materials import Material
 from training.data.pack import Example, write
@@ -22,7 +23,6 @@ from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
 from training.networks.warp import PARTS
-from training.recipes import cartoonist
 from training.recipes.cartoonist import Recipe, missed
 
 TOY = {"images": 8, "batch": 4, "apart": 2, "measure": 0, "sheet": 0, "side": 128, "width": 4, "half_life": 2}
@@ -145,7 +145,7 @@ def test_a_byte_a_weight_is_held_against_what_was_learnt(
 ) -> None:
     """By pictures of pairs set apart; too far off is refused."""
     publish_run(paint, tmp_path / "cartoon" / "1", cartoons, "int8", {"joined": str(warp)})
-    monkeypatch.setattr(cartoonist, "ALIKE", 0.0)
+    monkeypatch.setattr(painting, "ALIKE", 0.0)
     with pytest.raises(RunError, match=r"int8: outputs are .* off on average"):
         publish_run(paint, tmp_path / "cartoon" / "2", cartoons, "int8", {"joined": str(warp)})
 
@@ -172,11 +172,11 @@ def test_a_warp_to_somewhere_else_is_not_joined(
     paint: Path, shapes: Path, cartoons: Path, warp: Path, tmp_path: Path
 ) -> None:
     """None at all, one that exaggerates, and no warp; nor is the warp exported without a painter."""
-    with pytest.raises(RecipeError, match="a cartoonist needs a warp"):
+    with pytest.raises(RecipeError, match="a painter needs a warp"):
         publish_run(paint, tmp_path / "cartoon" / "1")
     other = {key: str(value) for key, value in WARP.items() if key != "direction"}
     Session("satnet_r", other, tmp_path / "other", device="cpu").train(shapes)
-    with pytest.raises(RecipeError, match="has no warp to a cartoon's proportions"):
+    with pytest.raises(RecipeError, match="has learnt no warp of direction=cartoon"):
         publish_run(paint, tmp_path / "cartoon" / "1", settings={"joined": str(tmp_path / "other")})
     with pytest.raises(RecipeError, match="is exported by the recipe cartoonist"):
         publish_run(warp, tmp_path / "cartoon" / "1")

@@ -20,8 +20,8 @@ from tests.training.recipes.conformance import every_phase_learns, first_batch, 
 from tests.training.recipes.conftest import noise
 from training.data.caricaturist import CODE_SIZE
 from training.data.errors import DataError
+from training.data.looks import STYLE_SIZE, STYLES
 from training.data.pack import Example, Pack, write
-from training.data.painter import STYLE_SIZE, STYLES
 from training.data.paired import Drawings, Shapes, mirrored
 from training.data.pairs import UNSEEN
 from training.engine import checkpoint

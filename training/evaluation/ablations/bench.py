@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.caricaturist import FaceSpace
+from training.data.looks import DEFAULT
 from training.data.pack import Pack
-from training.data.painter import DEFAULT
 from training.data.paired import Drawings
 from training.data.portraits import Portraits
 from training.data.streams import in_order

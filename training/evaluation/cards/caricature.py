@@ -12,7 +12,8 @@ import typer
 
 from training.console import told
 from training.data.caricaturist import FaceSpace, artists_slope
-from training.data.painter import DEFAULT, paint
+from training.data.looks import DEFAULT
+from training.data.painter import paint
 from training.data.pairs import exaggerated
 from training.data.portraits import Portraits
 from training.data.portraits import gather as gather_portraits
@@ -91,4 +92,4 @@ def reddened(pairs: Sequence[tuple[Face, Face | None]]) -> dict[str, float]:
 def taught(people: Portraits, space: FaceSpace, strength: float = 1.0) -> Iterator[np.ndarray]:
     """The procedural caricaturist's drawings in the default look."""
     for photo, landmarks in zip(people.images, people.landmarks.astype(float), strict=True):
-        yield paint(*exaggerated(photo, landmarks, space, strength), DEFAULT)
+        yield paint(*exaggerated(photo, landmarks, space, strength), DEFAULT.style())

@@ -12,7 +12,8 @@ import typer
 
 from training.console import told
 from training.data.caricaturist import FaceSpace
-from training.data.painter import STYLES, paint
+from training.data.looks import STYLES
+from training.data.painter import paint
 from training.data.pairs import UNSEEN, exaggerated
 from training.data.recognition import TEST, photos
 from training.evaluation.cards.arguments import Data, Model, Packed
@@ -54,7 +55,7 @@ def photo(
         landmarks = [eyes.landmarks(each, template) for each in people.photos]
         shaped = [exaggerated(*each, space, strength) for each in zip(people.photos, landmarks, strict=True)]
         for name, look in STYLES.items():
-            drawn[f"{name}, unseen" if name == UNSEEN else name] = [paint(*each, look) for each in shaped]
+            drawn[f"{name}, unseen" if name == UNSEEN else name] = [paint(*each, look.style()) for each in shaped]
         pairs = []
         for name, drawings in drawn.items():
             made = restorer.draw(drawings, {})

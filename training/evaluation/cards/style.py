@@ -9,7 +9,8 @@ import typer
 
 from export.contract import STYLE
 from training.console import told
-from training.data.painter import STYLES, nearest, paint
+from training.data.looks import STYLES, nearest
+from training.data.painter import paint
 from training.data.portraits import Portraits
 from training.evaluation.cards.arguments import Model, Packed
 from training.evaluation.exported import Exported
@@ -31,7 +32,7 @@ def styles(
         others = [people.images[(row + 37) % len(people)] for row in rows]
         named = {name: np.stack(drawer.draw(others, {STYLE: name})) / 255 for name in STYLES}
         for name, look in STYLES.items():
-            drawings = [paint(people.images[row], people.landmarks[row].astype(float), look) for row in rows]
+            drawings = [paint(people.images[row], people.landmarks[row].astype(float), look.style()) for row in rows]
             read = reader.run(drawings, [{}] * len(drawings))
             redrawn = drawer.run(others, [{STYLE: style} for style in read]) / 255
             away = {each: float(np.abs(named[name] - drawn).mean()) for each, drawn in named.items() if each != name}

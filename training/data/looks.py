@@ -1,0 +1,189 @@
+"""How a drawing is laid down, once it is known what is to be drawn: tones, inks, hatching and paper.
+
+A look is ten numbers, each drawn from N(0, 1): the style vector of the translators. What a hand sees in a photo does
+not depend on it (`Layers`), so any look can be laid down from the same layers. This is done with tensors, for the
+procedural caricaturist and within translators alike.
+
+B batch, H W height and width. Sources: soft tone quantisation (Winnemoeller et al. 2006); the rest is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Look:
+    """Ingredients of a drawing, each 0..1; as they are read of style vectors, each a tensor [B, 1, 1, 1]."""
+
+    line: float | Tensor  # how dark and wide the ink is
+    flat: float | Tensor  # how few tones the paint has
+    colour: float | Tensor  # 0 grey, about .4 as in the photo, 1 vivid
+    paper: float | Tensor  # how far the paint thins out to white paper
+    hatch: float | Tensor  # how dark the hatching in the shades is
+    warmth: float | Tensor  # 0 cool light, 1 warm light
+    solid: float | Tensor  # how much of the shade is filled with ink
+    print: float | Tensor  # how far three printer's inks replace the colours: blue, red, cream
+    dots: float | Tensor  # how strong a halftone screen is
+    split: float | Tensor  # how far light turns orange and shade violet
+
+    @classmethod
+    def from_style(cls, style: Tensor) -> Look:
+        """The looks of style vectors [B, 10]: each number through the (approximate) normal distribution function."""
+        shares = torch.sigmoid(1.702 * style)[:, :, None, None]
+        return cls(*(shares[:, place, None] for place in range(STYLE_SIZE)))
+
+    def style(self) -> tuple[float, ...]:
+        """The style vector [10] of a look of numbers: the inverse of `from_style`."""
+        shares = np.clip([getattr(self, field.name) for field in fields(self)], 0.01, 0.99)
+        return tuple(float(value) for value in np.round(np.log(shares / (1 - shares)) / 1.702, 4))
+
+
+PLAIN = Look(0.85, 0.9, 0.6, 0.05, 0.02, 0.55, 0.02, 0.02, 0.02, 0.02)
+
+STYLES = {
+    "gouache": replace(PLAIN, flat=0.97, paper=0.12, warmth=0.6),
+    "ink": replace(PLAIN, line=0.98, flat=0.95, colour=0.01, paper=0.99, solid=0.98),
+    "pencil": replace(PLAIN, line=0.4, flat=0.3, colour=0.01, paper=0.85, hatch=0.85, warmth=0.5),
+    "wash": replace(PLAIN, line=0.4, flat=0.8, colour=0.9, paper=0.93, warmth=0.4, split=0.8),
+    "poster": replace(PLAIN, line=0.5, flat=0.98, print=0.98, solid=0.3),
+    "comic": replace(PLAIN, line=0.98, flat=0.97, colour=0.9, dots=0.98, solid=0.9, paper=0.75),
+    "engraving": replace(PLAIN, line=0.95, flat=0.4, colour=0.02, paper=0.45, hatch=0.99, warmth=0.98, solid=0.05),
+    "oil": replace(PLAIN, line=0.3, flat=0.7, colour=0.92, split=0.98, warmth=0.6),
+}
+
+DEFAULT = next(iter(STYLES.values()))
+
+STYLE_SIZE = len(fields(Look))
+PAPER = (250 / 255, 246 / 255, 236 / 255)
+INK = (34 / 255, 26 / 255, 32 / 255)
+SEPIA = (92 / 255, 50 / 255, 24 / 255)
+INKS = (
+    (22 / 255, 38 / 255, 84 / 255),
+    (206 / 255, 56 / 255, 50 / 255),
+    (250 / 255, 226 / 255, 178 / 255),
+    (252 / 255, 244 / 255, 224 / 255),
+)
+"""What `print` has for the darkest tone, the dark, the light and the lightest."""
+BLACKEST = 127 / 2000  # of `Layers.lines`: beyond it all ink is black, in every look
+HATCH_PERIOD = 5.0  # pixels of 256 between two strokes of hatching
+DOT_PERIOD = 8.0  # pixels of 256 between two dots of the screen
+
+Matrix = tuple[tuple[float, ...], ...]
+
+LIGHTNESS: Matrix = ((32, 58, 10),)
+TINT: Matrix = ((87, -130, 43), (45, 82, -127))
+"""Lightness, 0..100; red against green and yellow against blue, of red, green and blue in 0..1.
+
+The linear map that is nearest to CIE L*a*b* for the pixels of portraits, grey staying grey: off by 4 on average, and
+with no root to take.
+"""
+RGB: Matrix = tuple(map(tuple, np.linalg.inv(LIGHTNESS + TINT).tolist()))
+LUMINANCE: Matrix = ((0.3, 0.59, 0.11),)
+
+
+class Layers(NamedTuple):
+    """What a hand sees of a face, whatever the look."""
+
+    paint: Tensor
+    """The picture in flat strokes [B, 3, H, W], 0..1: broad ones for skin and cloth, fine ones for eyes and mouth."""
+    lines: Tensor
+    """How much darker than what surrounds it a pixel is [B, 2, H, W], for a fine and a broad pen, along the strokes."""
+    attention: Tensor
+    """Where a hand presses harder [B, 1, H, W], 0..1."""
+    painted: Tensor
+    """How much of the scene is painted at all [B, 1, H, W], 0..1."""
+    lightness: Tensor
+    """Of the face's skin [B], 0..100: shades are dark for this skin, not dark for the camera."""
+
+
+def nearest(style: np.ndarray) -> str:
+    """The name of the look whose style vector is the nearest to one [10]."""
+    return min(STYLES, key=lambda name: float(np.linalg.norm(np.subtract(STYLES[name].style(), style))))
+
+
+def gratings(side: int) -> np.ndarray:
+    """Two crossing gratings of strokes and a screen of dots [side, side, 3], -1..1; on the paper, not on the face."""
+    y, x = ((np.mgrid[:side, :side] + 0.5) * 256 / side - 0.5).astype(np.float32)
+    wobble = 0.8 * np.sin(2 * np.pi * y / 61) + 0.8 * np.sin(2 * np.pi * x / 47)
+    first = np.sin(2 * np.pi * ((x + y) / np.sqrt(2) + wobble) / HATCH_PERIOD)
+    second = np.sin(2 * np.pi * ((x - 0.35 * y) / np.hypot(1, 0.35) + wobble) / HATCH_PERIOD)
+    down, up = (np.cos(2 * np.pi * (x + sign * y) / np.sqrt(2) / DOT_PERIOD) for sign in (1, -1))
+    return np.stack([first, second, (down + up) / 2], -1).astype(np.float32)
+
+
+def laid_down(layers: Layers, look: Look, strokes: Tensor) -> Tensor:
+    """The drawing [B, 3, H, W], 0..1, in the looks of tensors; `strokes` are the `gratings` [1, 3, H, W]."""
+    light, tint = mapped(layers.paint, LIGHTNESS), mapped(layers.paint, TINT)
+    face = layers.lightness[:, None, None, None]
+    colour = tones(light, tint, face, look)
+    ink = torch.maximum(ink_lines(layers, look), shadow(light, face, look))
+    bare = (1.4 * look.paper).clamp(max=1) * (1 - layers.painted)
+    wash = look.paper**2 * (1.5 * mapped(colour, LUMINANCE) - 0.1).clamp(0, 1)
+    sheet = mixed(_colour(PAPER, colour), colour, (1 - bare) * (1 - wash))
+    tone = mapped(sheet, LUMINANCE)
+    first, second, screen = (strokes[:, place, None] for place in range(3))
+    # A dot or a stroke is as broad as its place is dark.
+    sheet = sheet * (1 - 0.9 * look.dots * torch.sigmoid(7 * (screen - 2.8 * tone + 1.3)) * (1 - colour))
+    hatch = torch.sigmoid((2 + 6 * look.line) * (torch.maximum(first + 1.2, second + 0.2) - 3 * tone))
+    ink = (ink * (1 - 0.85 * bare) + 0.95 * (look.hatch - 0.05).clamp(min=0) * hatch).clamp(max=1)
+    return mixed(sheet, mixed(_colour(INK, colour), _colour(SEPIA, colour), look.warmth**4), ink)
+
+
+def tones(light: Tensor, tint: Tensor, face: Tensor, look: Look) -> Tensor:
+    """Few soft tones, stronger or weaker colour, cool or warm light, printer's inks: RGB [B, 3, H, W], 0..1."""
+    # Paint is lit from the face: its middle tone comes some way towards a bright one, and contrast is kept around it.
+    lit = (light + (0.22 + 0.3 * look.paper) * (66 - face)).clamp(0, 100)
+    # What is lit shows more of its colour: dark skin would turn grey otherwise.
+    chroma = (1.75 * look.colour + 0.08) * ((lit + 10) / (light.clamp(min=0) + 10)).clamp(0.8, 1.5)
+    step = 100 / (12 - 7 * look.flat)
+    tone = torch.round(lit / step) * step
+    stepped = tone + step / 2 * torch.tanh((lit - tone) * (0.32 * (1 - 0.1 * look.flat)))
+    tilt = look.split * torch.tanh((lit - face) / 12)
+    laid = lit + (0.35 + 0.66 * look.flat) * (stepped - lit)
+    red = 3 * (look.warmth - 0.5) + 14 * look.split - 8 * tilt
+    yellow = 24 * (look.warmth - 0.5) + 30 * tilt - 6 * look.split
+    painted = mapped(torch.cat([laid, tint * chroma + torch.cat([red, yellow], 1)], 1), RGB).clamp(0, 1)
+    return mixed(painted, printed(lit, face), look.print)
+
+
+def printed(light: Tensor, face: Tensor) -> Tensor:
+    """The inks of a print [B, 3, H, W] for a lightness [B, 1, H, W]: three soft steps about the face's own."""
+    sheet = _colour(INKS[0], light)
+    for ink, above in zip(INKS[1:], (0.5, 0.86, 1.1), strict=True):
+        sheet = mixed(sheet, _colour(ink, light), torch.sigmoid((light - above * (0.78 * face + 14.5)) / 1.5))
+    return sheet
+
+
+def shadow(light: Tensor, face: Tensor, look: Look) -> Tensor:
+    """Where ink fills the shade [B, 1, H, W], 0..1: what is much darker than the face."""
+    return look.solid * torch.sigmoid(((0.25 + 0.4 * look.solid) * face - light) / 2)
+
+
+def ink_lines(layers: Layers, look: Look) -> Tensor:
+    """How much ink lies on each pixel [B, 1, H, W], 0..1: of a fine and a broad pen the darker one."""
+    bars = torch.cat([0.014 + 0 * look.line, 0.035 - 0.017 * look.line], 1)
+    beyond = layers.lines - bars * (1 - 0.64 * layers.attention)
+    ink = torch.tanh(90 * (0.55 + 0.75 * layers.attention) * beyond.amax(1, keepdim=True))
+    return ink.clamp(min=0) * (0.25 + 0.75 * look.line)
+
+
+def mapped(picture: Tensor, matrix: Matrix) -> Tensor:
+    """Channels [B, N, H, W] of those of a picture, by a matrix [N, 3]."""
+    weight = torch.tensor(matrix, dtype=picture.dtype, device=picture.device)
+    return F.conv2d(picture, weight[:, :, None, None])
+
+
+def mixed(one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    """From one to the other by a share of 0..1."""
+    return one + share * (other - one)
+
+
+def _colour(colour: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(colour, dtype=like.dtype, device=like.device)[None, :, None, None]
