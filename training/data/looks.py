@@ -65,12 +65,11 @@ PAPER = (250 / 255, 246 / 255, 236 / 255)
 INK = (34 / 255, 26 / 255, 32 / 255)
 SEPIA = (92 / 255, 50 / 255, 24 / 255)
 INKS = (
-    (22 / 255, 38 / 255, 84 / 255),
-    (206 / 255, 56 / 255, 50 / 255),
-    (250 / 255, 226 / 255, 178 / 255),
-    (252 / 255, 244 / 255, 224 / 255),
+    (22 / 255, 206 / 255, 250 / 255, 252 / 255),
+    (38 / 255, 56 / 255, 226 / 255, 244 / 255),
+    (84 / 255, 50 / 255, 178 / 255, 224 / 255),
 )
-"""What `print` has for the darkest tone, the dark, the light and the lightest."""
+"""Red, green and blue that `print` has for the darkest tone, the dark, the light and the lightest."""
 BLACKEST = 127 / 2000  # of `Layers.lines`: beyond it all ink is black, in every look
 HATCH_PERIOD = 5.0  # pixels of 256 between two strokes of hatching
 DOT_PERIOD = 8.0  # pixels of 256 between two dots of the screen
@@ -155,10 +154,11 @@ def tones(light: Tensor, tint: Tensor, face: Tensor, look: Look) -> Tensor:
 
 def printed(light: Tensor, face: Tensor) -> Tensor:
     """The inks of a print [B, 3, H, W] for a lightness [B, 1, H, W]: three soft steps about the face's own."""
-    sheet = _colour(INKS[0], light)
-    for ink, above in zip(INKS[1:], (0.5, 0.86, 1.1), strict=True):
-        sheet = mixed(sheet, _colour(ink, light), torch.sigmoid((light - above * (0.78 * face + 14.5)) / 1.5))
-    return sheet
+    own = 0.78 * face + 14.5
+    steps = torch.sigmoid((light - torch.cat([above * own for above in (0.5, 0.86, 1.1)], 1)) / 1.5)
+    dark, bright, brightest = (steps[:, place, None] for place in range(3))
+    over = torch.cat([1 - dark, dark * (1 - bright), bright * (1 - brightest), brightest], 1)
+    return mapped(over, INKS)
 
 
 def shadow(light: Tensor, face: Tensor, look: Look) -> Tensor:
@@ -175,7 +175,7 @@ def ink_lines(layers: Layers, look: Look) -> Tensor:
 
 
 def mapped(picture: Tensor, matrix: Matrix) -> Tensor:
-    """Channels [B, N, H, W] of those of a picture, by a matrix [N, 3]."""
+    """Channels [B, N, H, W] of those of a picture [B, C, H, W], by a matrix [N, C]."""
     weight = torch.tensor(matrix, dtype=picture.dtype, device=picture.device)
     return F.conv2d(picture, weight[:, :, None, None])
 

@@ -11,15 +11,16 @@ from torch.nn import functional as F
 
 
 class Convolution(nn.Sequential):
-    """3x3 convolution, batch normalisation and, unless `linear`, ReLU.
+    """Convolution, of 3x3 unless told, batch normalisation and, unless `linear`, ReLU.
 
     Out of training the normalisation is part of the convolution's weights. ONNX Runtime, which does not merge the two
     where weights are stored as float16, then computes every sum in one order, whatever its number of threads.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, linear: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, size: int = 3, linear: bool = False) -> None:
         active = () if linear else (nn.ReLU(inplace=True),)
-        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), *active)
+        convolution = nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2, bias=False)
+        super().__init__(convolution, nn.BatchNorm2d(outputs), *active)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:

@@ -202,29 +202,29 @@ def coloured(scores: Tensor, colours: Tensor) -> Tensor:
 class LayerPainter(nn.Module):
     """Sees in a photo what a hand would draw: picture [B, 3, S, S] -> `Layers` of it; any look is laid down from them.
 
-    S is 256 or a multiple of it. A U-Net on 2 x 2 blocks of 256 x 256 pixels; what is larger is seen in that size, and
+    S is 256 or a multiple of it. A U-Net on half of 256 x 256 pixels; what is larger is seen in that size, and
     the layers are enlarged before they become tones and lines: edges are sharp there.
     """
 
     def __init__(self, side: int = FRAME, width: int = 24) -> None:
         super().__init__()
         self.side = side
-        widths = [width, 2 * width, 4 * width, 4 * width, 4 * width]
-        self.fine = nn.Sequential(Convolution(12, width), Convolution(width, width))
+        widths = [width, 2 * width, 3 * width, 3 * width, 3 * width]
+        self.fine = nn.Sequential(Convolution(3, width, 2, size=6), Convolution(width, width))
         self.down = nn.ModuleList(
             nn.Sequential(Convolution(inner, outer, 2), Residual(outer)) for inner, outer in pairwise(widths)
         )
         self.up = nn.ModuleList(Rise(outer, inner) for inner, outer in pairwise(widths))
-        self.detail = nn.Sequential(Convolution(width, width), nn.Conv2d(width, 4 * 5, 3, 1, 1))
+        self.detail = nn.Conv2d(width, 4 * 5, 3, 1, 1)
         self.where = nn.Conv2d(widths[1], 2, 3, 1, 1)
         self.skin = nn.Conv2d(widths[2], 1, 1)
-        for last in (self.detail[-1], self.where, self.skin):
+        for last in (self.detail, self.where, self.skin):
             nn.init.normal_(last.weight, std=1e-3)
             nn.init.zeros_(last.bias)
 
     def forward(self, picture: Tensor) -> Layers:
         seen = (F.avg_pool2d(picture, self.side // FRAME) + 1) / 2
-        fine = self.fine(F.pixel_unshuffle(seen, 2))
+        fine = self.fine(seen)
         features = [fine]
         for layer in self.down:
             features.append(layer(features[-1]))
@@ -232,7 +232,8 @@ class LayerPainter(nn.Module):
         for layer in reversed(self.up):
             rising.append(layer(rising[-1], features.pop()))
         *_, deep, middle, fine = rising
-        paint, lines = F.pixel_shuffle(self.detail(fine), 2).split((3, 2), 1)
+        pictures = F.pixel_shuffle(self.detail(fine), 2)
+        paint, lines = pictures[:, :3], pictures[:, 3:]
         where = torch.sigmoid(self.where(middle))
         share = self.skin(deep).flatten(1).softmax(1)
         light = mapped(F.avg_pool2d(seen, FRAME // deep.shape[-1]), LIGHTNESS).flatten(1)
