@@ -12,10 +12,10 @@ from training.data.looks import (
     TINT,
     Layers,
     Look,
-    gratings,
     laid_down,
     mapped,
     nearest,
+    strokes,
 )
 
 
@@ -35,7 +35,7 @@ def test_a_style_is_nearest_to_its_own_look():
 
 def test_strokes_and_dots_are_unrelated():
     """Values stay within -1..1, and no grating tells of another."""
-    each = np.moveaxis(gratings(128), -1, 0).reshape(3, -1)
+    each = strokes(128).reshape(3, -1).numpy()
     assert np.abs(each).max() <= 1 and np.abs(np.corrcoef(each) - np.eye(3)).max() < 0.1
 
 
@@ -52,11 +52,11 @@ def test_looks_of_a_batch_are_laid_down_each_by_itself() -> None:
     """As alone, in 0..1."""
     torch.manual_seed(0)
     layers = Layers(*(torch.rand(2, count, 8, 8) for count in (3, 2, 1, 1)), torch.tensor([50.0, 70]))
-    styles, strokes = torch.tensor([STYLES["oil"].style(), STYLES["ink"].style()]), paper(8)
-    both = laid_down(layers, Look.from_style(styles), strokes)
+    styles, paper = torch.tensor([STYLES["oil"].style(), STYLES["ink"].style()]), strokes(8)
+    both = laid_down(layers, Look.from_style(styles), paper)
     for place in (slice(0, 1), slice(1, 2)):
         own = Layers(*(each[place] for each in layers))
-        torch.testing.assert_close(both[place], laid_down(own, Look.from_style(styles[place]), strokes))
+        torch.testing.assert_close(both[place], laid_down(own, Look.from_style(styles[place]), paper))
     assert both.min() >= 0 and both.max() <= 1
 
 
@@ -76,6 +76,12 @@ def test_paint_has_few_tones() -> None:
     assert (steps < 0.5).float().mean() > 0.3 and steps.max() > 2
 
 
+def test_strokes_of_more_pixels_are_the_same_strokes() -> None:
+    """On twice as many pixels the mean of four is the stroke that is there, but for what is too fine."""
+    seen = torch.nn.functional.avg_pool2d(strokes(512), 2)
+    assert (seen - strokes(256)).abs().max() < 0.2
+
+
 def plain(paint: Tensor) -> Layers:
     """Paint without a line."""
     nothing = torch.zeros_like(paint)
@@ -83,8 +89,6 @@ def plain(paint: Tensor) -> Layers:
 
 
 def gouache(layers: Layers) -> Tensor:
-    return laid_down(layers, Look.from_style(torch.tensor([STYLES["gouache"].style()])), paper(layers.paint.shape[-1]))
-
-
-def paper(side: int) -> Tensor:
-    return torch.from_numpy(gratings(side)).permute(2, 0, 1)[None]
+    return laid_down(
+        layers, Look.from_style(torch.tensor([STYLES["gouache"].style()])), strokes(layers.paint.shape[-1])
+    )

@@ -6,7 +6,7 @@ from torch import nn
 
 from training.data.looks import STYLE_SIZE
 from training.data.materials import USUAL
-from training.networks.painters import Exemplar, FlatPainter, Palette, Pen, coloured, strokes
+from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Palette, Pen, coloured, paper
 from training.networks.warp import FRAME
 
 SIDE = 128
@@ -26,9 +26,37 @@ def test_flat_paint_has_a_few_colours_and_edges_of_the_whole_frame() -> None:
     assert (painted[..., ::2, :] != painted[..., 1::2, :]).any(1).float().mean() > 0.05
 
 
+@torch.no_grad()
+def test_layers_begin_as_the_photo_without_a_line() -> None:
+    """Paint is the photo, nothing is darker than what surrounds it, and the skin is as light as the whole."""
+    torch.manual_seed(0)
+    painter = LayerPainter(width=4).eval()
+    photo = torch.full((2, 3, FRAME, FRAME), -0.5)
+    photo[1] = 0.5
+    layers = painter(photo)
+    torch.testing.assert_close(layers.paint, (photo + 1) / 2, atol=0.02, rtol=0)
+    assert layers.lines.shape == (2, 2, FRAME, FRAME) and layers.lines.abs().max() < 2e-3
+    torch.testing.assert_close(layers.lightness, torch.tensor([25.0, 75.0]))
+    assert layers.attention.shape == layers.painted.shape == (2, 1, FRAME, FRAME)
+
+
+@torch.no_grad()
+def test_a_larger_photo_is_seen_as_the_frame_and_its_layers_enlarged() -> None:
+    """Those of the frame, twice as large, so that they are the same picture from twice as far."""
+    torch.manual_seed(0)
+    small, large = LayerPainter(width=4).eval(), LayerPainter(2 * FRAME, width=4).eval()
+    large.load_state_dict(small.state_dict())
+    photo = nn.functional.interpolate(torch.randn(1, 3, 8, 8), (FRAME, FRAME), mode="bicubic").clamp(-1, 1)
+    seen, enlarged = small(photo), large(photo.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert enlarged.paint.shape[-2:] == (2 * FRAME, 2 * FRAME)
+    for one, other in zip(seen[:-1], enlarged[:-1], strict=True):
+        torch.testing.assert_close(nn.functional.avg_pool2d(other, 2), one, atol=0.02, rtol=0)
+    torch.testing.assert_close(seen.lightness, enlarged.lightness)
+
+
 def test_strokes_are_those_of_the_whole_frame() -> None:
     """The same paper on fewer pixels: nowhere more contrast, and not other strokes."""
-    whole, half = strokes(FRAME), strokes(FRAME // 2)
+    whole, half = paper(FRAME), paper(FRAME // 2)
     assert half.shape == (1, whole.shape[1], FRAME // 2, FRAME // 2)
     torch.testing.assert_close(half[..., 3, 5], whole[..., 6:8, 10:12].mean((2, 3)))
 

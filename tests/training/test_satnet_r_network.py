@@ -6,12 +6,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.caricaturist import CODE_SIZE
-from training.data.looks import STYLE_SIZE
-from training.networks.painters import Exemplar, FlatPainter, Painter
+from training.data.looks import STYLE_SIZE, STYLES, Look, laid_down, strokes
+from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import (
     STYLE_REACH,
     Cartoonist,
+    Draughtsman,
     Restorer,
     StyleReader,
     Translator,
@@ -42,7 +43,7 @@ def images_() -> Tensor:
 
 
 @torch.no_grad()
-def drawn(network: Translator, images: Tensor, **controls: Tensor) -> Tensor:
+def drawn(network: nn.Module, images: Tensor, **controls: Tensor) -> Tensor:
     """The translation at strength 1, of one style, with some controls other than by default."""
     count = len(images)
     by_default = {
@@ -59,7 +60,7 @@ def drawn(network: Translator, images: Tensor, **controls: Tensor) -> Tensor:
 # Sizes
 
 
-def work(network: Translator, side: int) -> float:
+def work(network: nn.Module, side: int) -> float:
     """Multiplications and additions of one face."""
     with FlopCounterMode(display=False) as counter:
         drawn(network.eval(), torch.zeros(1, side, side, 3, dtype=torch.uint8))
@@ -70,6 +71,8 @@ def test_its_sizes() -> None:
     """At most 4 M parameters and 3.5 GMAC a face at 256 pixels; a small one has a third and a sixth of that."""
     whole = Translator(Warp(WarpHead()), Painter())
     assert parameter_count(whole) <= 4_000_000 and work(whole, FRAME) <= 3.5e9
+    draughtsman = Draughtsman(Warp(WarpHead()), LayerPainter())
+    assert parameter_count(draughtsman) <= 3_000_000 and work(draughtsman, FRAME) <= 1.2e9
     small = Translator(Warp(WarpHead(12), SIDE), Painter(SIDE, 24))
     assert parameter_count(small) <= 1_333_000 and work(small, SIDE) <= 0.58e9
 
@@ -166,6 +169,23 @@ def test_a_row_does_not_depend_on_its_neighbours(network: Translator, images: Te
         assert (together[row].int() - alone[0].int()).abs().max() <= 1
 
 
+# Other painters
+
+
+@torch.no_grad()
+def test_a_look_is_laid_down_from_what_is_seen_in_the_warped_photo(network: Translator) -> None:
+    """One style by another from the same layers; without texture there is the warped photo."""
+    torch.manual_seed(0)
+    draughtsman = Draughtsman(Warp(network.warp.head), LayerPainter(width=4)).eval()
+    image = pixels(2 * nn.functional.interpolate(torch.rand(1, 3, 9, 9), (FRAME, FRAME), mode="bicubic") - 1)
+    warped = draughtsman.warp(picture(image), torch.ones(1), torch.zeros(1, CODE_SIZE), torch.ones(1, len(PARTS)))
+    layers, styles = draughtsman.layers(warped), torch.tensor([each.style() for each in STYLES.values()])[:, None]
+    for style in styles[:3]:
+        wanted = pixels(2 * laid_down(layers, Look.from_style(style), strokes(FRAME)) - 1)
+        assert torch.equal(drawn(draughtsman, image, style=style), wanted)
+    assert torch.equal(drawn(draughtsman, image, texture=torch.zeros(1)), pixels(warped))
+
+
 # The other direction
 
 
@@ -207,6 +227,9 @@ def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
         network = Translator(Warp(WarpHead(4)), Painter(width=6, deformable=deformable)).eval()
         state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
         assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
+    draughtsman = Draughtsman(Warp(WarpHead(4)), LayerPainter(width=4)).eval()
+    state = {key: each for key, each in draughtsman.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert torch.equal(drawn(from_state(state), whole), drawn(draughtsman, whole))
     cartoonist = Cartoonist(Warp(WarpHead(4)), FlatPainter(width=6)).eval()
     state = {key: each for key, each in cartoonist.state_dict().items() if not key.endswith("num_batches_tracked")}
     one, parts = torch.ones(1), torch.ones(1, len(PARTS))

@@ -9,6 +9,7 @@ B batch, H W height and width. Sources: soft tone quantisation (Winnemoeller et 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -107,18 +108,36 @@ def nearest(style: np.ndarray) -> str:
     return min(STYLES, key=lambda name: float(np.linalg.norm(np.subtract(STYLES[name].style(), style))))
 
 
-def gratings(side: int) -> np.ndarray:
-    """Two crossing gratings of strokes and a screen of dots [side, side, 3], -1..1; on the paper, not on the face."""
-    y, x = ((np.mgrid[:side, :side] + 0.5) * 256 / side - 0.5).astype(np.float32)
-    wobble = 0.8 * np.sin(2 * np.pi * y / 61) + 0.8 * np.sin(2 * np.pi * x / 47)
-    first = np.sin(2 * np.pi * ((x + y) / np.sqrt(2) + wobble) / HATCH_PERIOD)
-    second = np.sin(2 * np.pi * ((x - 0.35 * y) / np.hypot(1, 0.35) + wobble) / HATCH_PERIOD)
-    down, up = (np.cos(2 * np.pi * (x + sign * y) / np.sqrt(2) / DOT_PERIOD) for sign in (1, -1))
-    return np.stack([first, second, (down + up) / 2], -1).astype(np.float32)
+def ruling(side: int) -> tuple[Tensor, Tensor]:
+    """How paper is ruled, in rows [3, side, 2] and columns [3, 2, side], whose product are the `strokes` on it.
+
+    The phase of a stroke is a number of its row and one of its column, added: its sine is two products of sines and
+    cosines, and so much smaller a thing to store than a picture.
+    """
+    at = (torch.arange(side, dtype=torch.float64) + 0.5) * 256 / side - 0.5
+    turn = 2 * torch.pi / HATCH_PERIOD
+    sways = [0.8 * torch.sin(2 * torch.pi * at / period) for period in (61, 47)]
+    rows, columns = [], []
+    for slope in (1.0, -0.35):
+        row, column = (
+            turn * (sway + share * at / math.hypot(slope, 1)) for sway, share in zip(sways, (slope, 1), strict=True)
+        )
+        rows.append(torch.stack([row.sin(), row.cos()], 1))
+        columns.append(torch.stack([column.cos(), column.sin()]))
+    dots = torch.cos(math.sqrt(2) * torch.pi * at / DOT_PERIOD)
+    rows.append(torch.stack([dots, 0 * dots], 1))
+    columns.append(torch.stack([dots, 0 * dots]))
+    return torch.stack(rows).float(), torch.stack(columns).float()
 
 
-def laid_down(layers: Layers, look: Look, strokes: Tensor) -> Tensor:
-    """The drawing [B, 3, H, W], 0..1, in the looks of tensors; `strokes` are the `gratings` [1, 3, H, W]."""
+def strokes(side: int) -> Tensor:
+    """On paper [3, side, side], -1..1: two crossing gratings and a screen of dots."""
+    rows, columns = ruling(side)
+    return rows @ columns
+
+
+def laid_down(layers: Layers, look: Look, paper: Tensor) -> Tensor:
+    """The drawing [B, 3, H, W], 0..1, in the looks of tensors, on paper with `strokes` [3, H, W]."""
     light, tint = mapped(layers.paint, LIGHTNESS), mapped(layers.paint, TINT)
     face = layers.lightness[:, None, None, None]
     colour = tones(light, tint, face, look)
@@ -127,7 +146,7 @@ def laid_down(layers: Layers, look: Look, strokes: Tensor) -> Tensor:
     wash = look.paper**2 * (1.5 * mapped(colour, LUMINANCE) - 0.1).clamp(0, 1)
     sheet = mixed(_colour(PAPER, colour), colour, (1 - bare) * (1 - wash))
     tone = mapped(sheet, LUMINANCE)
-    first, second, screen = (strokes[:, place, None] for place in range(3))
+    first, second, screen = (paper[place] for place in range(3))
     # A dot or a stroke is as broad as its place is dark.
     sheet = sheet * (1 - 0.9 * look.dots * torch.sigmoid(7 * (screen - 2.8 * tone + 1.3)) * (1 - colour))
     hatch = torch.sigmoid((2 + 6 * look.line) * (torch.maximum(first + 1.2, second + 0.2) - 3 * tone))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.looks import LIGHTNESS, Layers, Look, gratings, laid_down
+from training.data.looks import LIGHTNESS, Layers, Look, laid_down, strokes
 
 PEN = 1.2  # pixels: the width of the fine pen; the broad one's is twice that
 
@@ -21,7 +21,7 @@ PEN = 1.2  # pixels: the width of the fine pen; the broad one's is twice that
 def paint(image: np.ndarray, landmarks: np.ndarray, style: Sequence[float]) -> np.ndarray:
     """The drawing uint8 [H, H, 3] of a photo uint8 [H, H, 3] RGB with 68 landmarks in its pixels, in a style [10]."""
     look = Look.from_style(torch.tensor(style).float()[None])
-    drawn = laid_down(layers(image, landmarks), look, channels(gratings(len(image))))
+    drawn = laid_down(layers(image, landmarks), look, strokes(len(image)))
     return (255 * drawn[0].permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).numpy()
 
 

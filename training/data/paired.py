@@ -66,30 +66,35 @@ class Drawings:
 class Layered:
     """Photos and their layers, each to be drawn in a random style; every other one is mirrored (rows)."""
 
-    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
-        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
+    def __init__(self, pack: Pack, side: int, begin: int, end: int, *, varied: bool = True) -> None:
+        self._pack, self._side, self._begin, self._end, self._varied = pack, side, begin, end, varied
 
     def __len__(self) -> int:
         return self._end - self._begin
 
     def row(self, index: int, random: np.random.Generator) -> Row:
-        """`photo` and `paint` uint8 [256, 256, 3], `lines` int8 [256, 256, 2], `where` uint8 [64, 64, 2]; `style`.
+        """`photo` uint8 [side, side, 3] and a `style`; `paint` uint8 [256, 256, 3] and the columns of the pack.
 
         `layers_of` makes layers of a batch of them.
         """
         place = self._begin + index
         columns = {name: self._pack.columns[name][place] for name in COLUMNS["layers"]}
         photo, paint = halves(self._pack, place, SIDE).values()
-        row = {"photo": photo, "paint": paint, **columns, "style": random_style(random).astype(np.float32)}
+        row = {"paint": paint, **columns, "style": random_style(random).astype(np.float32)}
+        row["photo"] = cv2.resize(photo, (self._side, self._side), interpolation=cv2.INTER_CUBIC)
         if self._varied and random.random() < 0.5:
             row |= {name: np.ascontiguousarray(row[name][:, ::-1]) for name in ("photo", "paint", "lines", "where")}
         return row
 
 
 def layers_of(batch: Batch) -> Layers:
-    """The layers of a batch of rows of `Layered`."""
-    paint, lines, where = (batch[name].permute(0, 3, 1, 2).float() for name in ("paint", "lines", "where"))
-    where = F.interpolate(where / 255, size=paint.shape[-2:], mode="bilinear", align_corners=False)
+    """The layers of a batch of rows of `Layered`, as large as its photos."""
+    size = batch["photo"].shape[1:3]
+    paint, lines, where = (
+        F.interpolate(batch[name].permute(0, 3, 1, 2).float(), size=size, mode="bilinear", align_corners=False)
+        for name in ("paint", "lines", "where")
+    )
+    where = where / 255
     return Layers(paint / 255, lines * (BLACKEST / 127), where[:, :1], where[:, 1:], batch["lightness"][:, 0])
 
 

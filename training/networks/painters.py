@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.looks import BLACKEST, LIGHTNESS, STYLE_SIZE, Layers, gratings, mapped
+from training.data.looks import BLACKEST, LIGHTNESS, STYLE_SIZE, Layers, mapped, strokes
 from training.data.materials import USUAL
 from training.networks.deformable import DeformableConvolution
 from training.networks.folded import Convolution, Residual, doubled
@@ -79,7 +79,7 @@ class Painter(nn.Module):
         """`width` is even: channels at half of the side; `deformable`: the two deepest convolutions are."""
         super().__init__()
         a, b, c = width, 3 * width // 2, 3 * width
-        grating = F.pixel_unshuffle(strokes(side), 2)
+        grating = F.pixel_unshuffle(paper(side), 2)
         inputs = 12 + grating.shape[1]
         self.code = nn.Sequential(
             nn.Linear(STYLE_SIZE, code), nn.ReLU(inplace=True), nn.Linear(code, code), nn.ReLU(inplace=True)
@@ -116,10 +116,9 @@ class Painter(nn.Module):
         return paint + line * (self.ink(code)[:, :, None, None] - paint)
 
 
-def strokes(side: int) -> Tensor:
+def paper(side: int) -> Tensor:
     """The strokes on paper [1, N, side, side], -1..1: those of the whole frame, seen from as far as the picture is."""
-    whole = torch.from_numpy(gratings(FRAME)).float().permute(2, 0, 1)[None]
-    return F.avg_pool2d(whole, FRAME // side)
+    return F.avg_pool2d(strokes(FRAME)[None], FRAME // side)
 
 
 def through(layers: nn.ModuleList, x: Tensor, code: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from training.data.looks import Look, gratings, laid_down
+from training.data.looks import Look, laid_down, ruling
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
 from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
@@ -45,13 +44,14 @@ class Draughtsman(nn.Module):
     def __init__(self, warp: Warp, layers: LayerPainter) -> None:
         super().__init__()
         self.warp, self.layers = warp, layers
-        self.register_buffer("strokes", torch.from_numpy(gratings(warp.side)).permute(2, 0, 1)[None], persistent=False)
+        for name, ruled in zip(("rows", "columns"), ruling(warp.side), strict=True):
+            self.register_buffer(name, ruled, persistent=False)
 
     def forward(
         self, image: Tensor, strength: Tensor, style: Tensor, code: Tensor, parts: Tensor, texture: Tensor
     ) -> Tensor:
         warped = self.warp(picture(image), strength, code, parts)
-        drawing = laid_down(self.layers(warped), Look.from_style(style), self.strokes)
+        drawing = laid_down(self.layers(warped), Look.from_style(style), self.rows @ self.columns)
         return drawn(warped, 2 * drawing - 1, texture)
 
 

@@ -96,7 +96,7 @@ class Warp(nn.Module):
     def __init__(self, head: WarpHead, side: int = FRAME) -> None:
         super().__init__()
         self.head, self.flow, self.side = head, Flow(), side
-        self.register_buffer("grid", identity(side), persistent=False)
+        self.register_buffer("centres", identity(side)[0, 0, 0], persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
     def displacement(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
@@ -121,7 +121,8 @@ class Warp(nn.Module):
         """The picture whose every pixel comes from where a displacement [B, 2, h, w] says."""
         size = (self.side, self.side)
         offset = F.interpolate(displacement, size=size, mode="bilinear", align_corners=False)
-        at = (self.grid + offset).permute(0, 2, 3, 1)
+        # A row and a column of centres, not a grid of them, which would be the largest thing in the file.
+        at = torch.stack([offset[:, 0] + self.centres, offset[:, 1] + self.centres[:, None]], -1)
         return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training import painting
-from training.data.looks import BLACKEST, STYLES, Layers, Look, gratings, laid_down
+from training.data.looks import BLACKEST, STYLES, Layers, Look, laid_down, strokes
 from training.data.pack import Pack
 from training.data.paired import Layered, layers_of
 from training.engine.checkpoint import Tensors
@@ -60,14 +60,16 @@ class Config(painting.Painting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.side < FRAME or self.side % FRAME:
-            raise RecipeError(f"side: must be {FRAME} or a multiple of it, not {self.side}")
+        if self.side not in (FRAME, 2 * FRAME):
+            raise RecipeError(f"side: must be {FRAME} or {2 * FRAME}, not {self.side}")
 
 
 class Recipe(painting.Recipe):
     """What sees layers."""
 
     Config = Config
+    # What is seen is seen in 256 x 256 pixels of any picture.
+    free = frozenset({"joined", "side"})
     kind, painter, direction, graph = "layers", "layers", "caricature", Draughtsman
     config: Config
 
@@ -95,7 +97,7 @@ class Recipe(painting.Recipe):
         }
 
     def rows(self, pack: Pack, begin: int, end: int, *, varied: bool) -> Layered:
-        return Layered(pack, begin, end, varied=varied)
+        return Layered(pack, self.config.side, begin, end, varied=varied)
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         """Photos; in each of some styles what is wanted of them, and what is drawn."""
@@ -115,5 +117,4 @@ class Recipe(painting.Recipe):
 
 def _drawn(layers: Layers, style: Tensor) -> Tensor:
     """The drawing [B, 3, S, S], -1..1, in styles [B, 10]."""
-    strokes = torch.from_numpy(gratings(layers.paint.shape[-1])).to(style.device).permute(2, 0, 1)[None]
-    return 2 * laid_down(layers, Look.from_style(style), strokes) - 1
+    return 2 * laid_down(layers, Look.from_style(style), strokes(layers.paint.shape[-1]).to(style.device)) - 1

@@ -216,7 +216,7 @@ class Recipe(engine.Recipe):
         """A published translator, also one from before there were codes, or with fewer numbers in its style.
 
         What it did not have does nothing at first: further numbers of a style, and strokes on paper, are the last ones.
-        One that reads styles itself makes photos; of one that paints in flat colours it is the warp.
+        One that reads styles itself makes photos; of one that paints by another recipe it is the warp.
         """
         states: dict[str, Tensors] = {"warp": {}}
         for key, value in state.items():
@@ -226,7 +226,7 @@ class Recipe(engine.Recipe):
             settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
             if "flat" in states:
                 settings["direction"] = "cartoon"
-            else:
+            elif "layers" not in states:
                 settings |= {
                     "direction": "photo" if "exemplar" in states else "caricature",
                     "paint_width": len(states["painter"]["fine.0.convolution.weight"]),
