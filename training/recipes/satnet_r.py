@@ -21,6 +21,7 @@ Each step of one part, t being the eased time of a random strength, f the flow o
     warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
     paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
             direction=photo: |P(y, E(y)) - x| instead
+            - 0 (1 - seen / images) |P(x, s) - P(x, s')|        s': any other style
             + 0 softplus(-D(P(w(x), s)))     w: the warp at a random strength; D sees patches and the whole
             + 0 KL(c(x) || c(what was made of x))        c: a frozen classifier's hair, glasses and smile
     both:   + 0 what a frozen face encoder says of a photo and of what was made of it: hinge, cosine, InfoNCE and whom
@@ -44,7 +45,7 @@ from export.contract import Contract
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
-from training.data.looks import STYLES
+from training.data.looks import STYLE_SIZE, STYLES
 from training.data.pack import Pack
 from training.data.paired import Beside, Drawings, Shapes, opened
 from training.data.pairs import UNSEEN
@@ -120,6 +121,8 @@ class Config(Plan):
     """A pack of drawings of any photos, aligned to square-256; or of photos, where these are made."""
     domain: str = DRAWING
     """Which of its pictures are looked at."""
+    diversity: float = 0.0
+    """Of how far another style changes a drawing; less and less of it (StarGAN v2, Choi et al. 2020, equation 4)."""
     discriminator_width: Positive = 32
     whole: bool = True
     """Whether the discriminator sees the whole of a picture beside its patches."""
@@ -164,6 +167,8 @@ class Config(Plan):
             raise RecipeError("attributes: are what part=paint keeps")
         if self.texture and not (self.part == "paint" and self.drawings):
             raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
+        if self.diversity and (self.part, self.direction) != ("paint", "caricature"):
+            raise RecipeError("diversity: is of part=paint and direction=caricature, which is told a style")
         if self.identity and self.direction == "photo" and self.part == "warp":
             raise RecipeError("direction=photo: a face encoder stands in the loss of part=paint alone")
         if self.temperature <= 0 or self.softness <= 0:
@@ -340,6 +345,10 @@ class Recipe(engine.Recipe):
             "lines": knobs.lines * fine_lines(painted, wanted),
             "style": knobs.style * F.mse_loss(read, batch["style"]),
         }
+        if knobs.diversity:
+            again = step.networks["painter"](picture(batch["photo"]), step.random.normal(STYLE_SIZE)).float()
+            left = 1 - step.seen / knobs.images
+            terms["diversity"] = -knobs.diversity * left * F.l1_loss(again, painted)
         if knobs.identity:
             terms |= self._identity(step, self._made(step), picture(batch["photo"]))
         if knobs.attributes:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,7 @@ def settings_(others: Path, encoder: Path, judge: Path) -> dict[str, object]:
     return {
         "part": "paint",
         "texture": 0.1,
+        "diversity": 0.1,
         "penalty_every": 2,
         "drawings": str(others),
         "recogniser": str(encoder),
@@ -152,7 +154,7 @@ def test_it_resumes_exactly(
     part: str, shapes: Path, drawings: Path, settings: dict[str, object], warp: Path, tmp_path: Path
 ) -> None:
     """What goes on from half of a run ends as the run did, bit by bit, random light and mirrors included."""
-    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings | {"diversity": 0.0})
     whole, broken = trained(data, tmp_path / "whole", **more), tmp_path / "broken"
     broken.mkdir()
     shutil.copy(min((whole / KEPT).iterdir()), broken / LATEST)
@@ -168,7 +170,7 @@ def test_a_part_learns_and_leaves_the_other_one(
     part: str, shapes: Path, drawings: Path, settings: dict[str, object]
 ) -> None:
     """Each phase lowers its own loss of a batch by means of all that it trains; nothing else moves."""
-    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings | {"diversity": 0.0})
     recipe = toy(**more)
     assert [phase.trains for phase in recipe.phases()] == (
         [("warp",)] if part == "warp" else [("painter", "exemplar"), ("discriminator",), ("discriminator",)]
@@ -180,8 +182,8 @@ def test_a_part_learns_and_leaves_the_other_one(
 def test_the_other_direction_learns_from_the_same_pairs(
     part: str, shapes: Path, drawings: Path, settings: dict[str, object]
 ) -> None:
-    """By each phase too, in the painter's case with everything in its loss."""
-    data, more = (shapes, {}) if part == "warp" else (drawings, settings)
+    """By each phase too, in the painter's case with all in its loss that can be."""
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings | {"diversity": 0.0})
     every_phase_learns(toy(direction="photo", **more), data)
 
 
@@ -209,7 +211,10 @@ def test_its_figures_are_finite_and_of_pairs_set_apart(warp: Path, paint: Path) 
         assert wanted <= set().union(*lines) and list((run / "sheets").iterdir())
     told = set().union(*lines)
     assert {symptom.figure for symptom in Recipe.symptoms} | {"recognised"} <= told
-    assert {f"paint/{name}" for name in ("texture", "hinge", "cosine", "contrast", "distillation")} <= told
+    assert {
+        f"paint/{name}"
+        for name in ("texture", "diversity", "attributes", "hinge", "cosine", "contrast", "distillation")
+    } <= told
 
 
 def test_what_has_no_weight_is_not_computed(shapes: Path, drawings: Path) -> None:
@@ -232,6 +237,17 @@ def test_drawings_are_held_by_what_they_show(drawings: Path, judge: Path) -> Non
     assert pulled(networks["painter"]) and not pulled(networks["warp"].head)
     (name,) = recipe.teachers(drawings)
     assert name.startswith("run, sha256 ") and set(recipe.sources(drawings)) > {"studio (CC0)"}
+
+
+def test_another_style_is_to_change_a_drawing_ever_less(drawings: Path) -> None:
+    """Half as much at half of the images, and in the end nothing."""
+    recipe = toy(part="paint", diversity=1.0)
+    networks, batch, images = recipe.networks(), first_batch(recipe, drawings), recipe.config.images
+    found = [
+        recipe.paint_loss(replace(stepped(networks, batch), seen=seen))["diversity"].item()
+        for seen in (0, images // 2, images)
+    ]
+    assert found[0] < 0 == found[2] and found[1] == pytest.approx(found[0] / 2)
 
 
 def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
@@ -293,6 +309,7 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
         ({"direction": "cartoon", "part": "paint"}, RecipeError, "cartoons are painted by the recipe cartoonist"),
         ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
+        ({"diversity": 1.0}, RecipeError, "diversity: is of part=paint and direction=caricature"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),

@@ -24,6 +24,10 @@ ATTRIBUTES = "attributes"
 """The variant in whose loss a classifier stands."""
 
 
+LOOSE: Mapping[str, Any] = {"colour": 0.1, "edges": 0.3, "lines": 0.1}
+"""A tenth of the weight of pairs."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One row of a table."""
@@ -71,6 +75,10 @@ VARIANTS = (
     Variant(ATTRIBUTES, "hair, glasses and smile as the photo has them?", "paint", {"attributes": 0.05}),
     Variant("texture", "a discriminator of patches and of the whole?", "paint", {"texture": 0.1}),
     Variant("texture-patch", "of patches alone?", "paint", {"texture": 0.1, "whole": False}),
+    Variant("texture-loose", "its word alone, nearly?", "paint", {"texture": 0.1, **LOOSE}),
+    Variant(
+        "texture-diverse", "and every style another drawing?", "paint", {"texture": 0.1, **LOOSE, "diversity": 0.1}
+    ),
 )
 """Terms of frozen networks have weights at which each pulls about alike at a trained painter, half as hard as pairs do.
 
