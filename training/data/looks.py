@@ -72,8 +72,8 @@ INKS = (
 )
 """Red, green and blue that `print` has for the darkest tone, the dark, the light and the lightest."""
 BLACKEST = 127 / 2000  # of `Layers.lines`: beyond it all ink is black, in every look
-HATCH_PERIOD = 5.0  # pixels of 256 between two strokes of hatching
-DOT_PERIOD = 8.0  # pixels of 256 between two dots of the screen
+HATCH_PERIOD = 5.0  # pixels, on a sheet of 256, between two strokes of hatching
+DOT_PERIOD = 8.0  # pixels, on a sheet of 256, between two dots of the screen
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -112,9 +112,9 @@ def ruling(side: int) -> tuple[Tensor, Tensor]:
     """How paper is ruled, in rows [3, side, 2] and columns [3, 2, side], whose product are the `strokes` on it.
 
     The phase of a stroke is a number of its row and one of its column, added: its sine is two products of sines and
-    cosines, and so much smaller a thing to store than a picture.
+    cosines, and so much smaller a thing to store than a picture. A larger sheet has more strokes and broader ones.
     """
-    at = (torch.arange(side, dtype=torch.float64) + 0.5) * 256 / side - 0.5
+    at = (torch.arange(side, dtype=torch.float64) + 0.5) * math.sqrt(256 / side) - 0.5
     turn = 2 * torch.pi / HATCH_PERIOD
     sways = [0.8 * torch.sin(2 * torch.pi * at / period) for period in (61, 47)]
     rows, columns = [], []
