@@ -227,9 +227,11 @@ def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
         network = Translator(Warp(WarpHead(4)), Painter(width=6, deformable=deformable)).eval()
         state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
         assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
-    draughtsman = Draughtsman(Warp(WarpHead(4)), LayerPainter(width=4)).eval()
-    state = {key: each for key, each in draughtsman.state_dict().items() if not key.endswith("num_batches_tracked")}
-    assert torch.equal(drawn(from_state(state), whole), drawn(draughtsman, whole))
+    for side in (FRAME, 2 * FRAME):
+        draughtsman = Draughtsman(Warp(WarpHead(4), side), LayerPainter(side, 4)).eval()
+        state = {key: each for key, each in draughtsman.state_dict().items() if not key.endswith("num_batches_tracked")}
+        large = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+        assert torch.equal(drawn(from_state(state), large), drawn(draughtsman, large))
     cartoonist = Cartoonist(Warp(WarpHead(4)), FlatPainter(width=6)).eval()
     state = {key: each for key, each in cartoonist.state_dict().items() if not key.endswith("num_batches_tracked")}
     one, parts = torch.ones(1), torch.ones(1, len(PARTS))

@@ -14,7 +14,7 @@ from training.data.looks import Look, laid_down, ruling
 from training.networks.discriminators import Discriminator, Halved, Trunk, View
 from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
-from training.networks.warp import Warp, WarpHead, no_code
+from training.networks.warp import FRAME, Warp, WarpHead, no_code
 
 STYLE_REACH = 4.0  # no number of a style is beyond it
 
@@ -45,7 +45,7 @@ class Draughtsman(nn.Module):
         super().__init__()
         self.warp, self.layers = warp, layers
         for name, ruled in zip(("rows", "columns"), ruling(warp.side), strict=True):
-            self.register_buffer(name, ruled, persistent=False)
+            self.register_buffer(name, ruled)
 
     def forward(
         self, image: Tensor, strength: Tensor, style: Tensor, code: Tensor, parts: Tensor, texture: Tensor
@@ -116,14 +116,18 @@ GRAPHS: Mapping[type[nn.Module], Sequence[str]] = {
 
 
 def from_state(state: dict[str, Tensor]) -> nn.Module:
-    """The graph of the whole frame with the weights that `export.weights` reads out of its file, in eval mode."""
+    """The graph of the whole frame with the weights that `export.weights` reads out of its file, in eval mode.
+
+    A `Draughtsman`'s is as large as the paper that it draws on.
+    """
     parts: dict[str, nn.Module] = {}
+    side = state["rows"].shape[1] if "rows" in state else FRAME
     if "warp.head.stem.0.0.weight" in state:
-        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])))
+        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])), side)
     if "flat.stem.0.weight" in state:
         parts["flat"] = FlatPainter(width=2 * len(state["flat.stem.0.weight"]))
     if "layers.fine.0.0.weight" in state:
-        parts["layers"] = LayerPainter(width=len(state["layers.fine.0.0.weight"]))
+        parts["layers"] = LayerPainter(side, len(state["layers.fine.0.0.weight"]))
     if "painter.fine.0.convolution.weight" in state:
         deformable = "painter.deep.2.convolution.head.weight" in state
         parts["painter"] = Painter(width=len(state["painter.fine.0.convolution.weight"]), deformable=deformable)
