@@ -17,6 +17,7 @@ from training.data.looks import (
     mapped,
     nearest,
     strokes,
+    tones,
 )
 
 
@@ -75,6 +76,15 @@ def test_paint_has_few_tones() -> None:
     ramp = torch.linspace(0.2, 0.9, 64).expand(1, 3, 64, 64)
     steps = gouache(plain(ramp))[0, 1, 4].diff().abs() / ramp[0, 1, 4].diff()
     assert (steps < 0.5).float().mean() > 0.3 and steps.max() > 2
+
+
+def test_tones_follow_one_another_without_a_gap() -> None:
+    """In any look a lightness that is a little greater is a tone that is a little greater."""
+    ramp = torch.linspace(0.3, 0.9, 4096).reshape(1, 1, 64, 64).expand(8, 3, 64, 64)
+    torch.manual_seed(0)
+    light, tint = mapped(ramp, LIGHTNESS), mapped(ramp, TINT)
+    found = tones(light, tint, torch.full((8, 1, 1, 1), 70.0), Look.from_style(torch.randn(8, STYLE_SIZE)))
+    assert found.flatten(2).diff().abs().max() < 2e-3
 
 
 def test_a_larger_sheet_has_more_strokes_and_broader_ones() -> None:

@@ -161,8 +161,9 @@ def tones(light: Tensor, tint: Tensor, face: Tensor, look: Look) -> Tensor:
     # What is lit shows more of its colour: dark skin would turn grey otherwise.
     chroma = (1.75 * look.colour + 0.08) * ((lit + 10) / (light.clamp(min=0) + 10)).clamp(0.8, 1.5)
     step = 100 / (12 - 7 * look.flat)
-    tone = torch.round(lit / step) * step
-    stepped = tone + step / 2 * torch.tanh((lit - tone) * (0.32 * (1 - 0.1 * look.flat)))
+    tone, sharpness = torch.round(lit / step) * step, 0.32 * (1 - 0.1 * look.flat)
+    # Half a step away from a tone it is the same seen from either of the two.
+    stepped = tone + step / 2 * torch.tanh((lit - tone) * sharpness) / torch.tanh(step / 2 * sharpness)
     tilt = look.split * torch.tanh((lit - face) / 12)
     laid = lit + (0.35 + 0.66 * look.flat) * (stepped - lit)
     red = 3 * (look.warmth - 0.5) + 14 * look.split - 8 * tilt
