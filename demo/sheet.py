@@ -13,8 +13,6 @@ from PIL import Image
 
 from demo.run import running_service, timed
 
-TILE = 192
-
 
 def main(
     out: Annotated[Path, typer.Argument(help="where the picture goes")],
@@ -22,6 +20,7 @@ def main(
     option: Annotated[list[str], typer.Option(help="key=value of POST /translate")] = [],  # noqa: B006  typer's way
     rows: Annotated[str, typer.Option(help="key=value,value...: a row of drawings for each value")] = "strength=1",
     columns: int = 10,
+    tile: Annotated[int, typer.Option(help="pixels of a picture's side")] = 192,
 ) -> None:
     """Write the sheet: photos in rows, each row of photos followed by its rows of drawings."""
     fixed = dict(each.split("=", 1) for each in option)
@@ -38,10 +37,10 @@ def main(
         for band in bands:
             lines.append([Image.open(photo) for photo in band])
             lines += [[drawing(photo, value) for photo in band] for value in values.split(",")]
-    sheet = Image.new("RGB", (min(columns, len(photos)) * TILE, len(lines) * TILE), "white")
+    sheet = Image.new("RGB", (min(columns, len(photos)) * tile, len(lines) * tile), "white")
     for y, line in enumerate(lines):
         for x, picture in enumerate(line):
-            sheet.paste(picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), (x * TILE, y * TILE))
+            sheet.paste(picture.convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS), (x * tile, y * tile))
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out, quality=88)
 

@@ -14,7 +14,7 @@ from export.weights import load_state
 
 MODELS = Repository(Path(__file__).resolve().parents[2] / "models")
 VERSIONS = [(name, version) for name in MODELS.names() for version in MODELS.versions(name)]
-SHARED = {"cartoonist": "satnet_r"}
+SHARED = {"cartoonist": "satnet_r", "draughtsman": "satnet_r"}
 """Recipes whose graph stands in a module that does not bear their name."""
 LIMIT = 16 * 1000 * 1000  # bytes
 

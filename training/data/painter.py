@@ -22,7 +22,7 @@ def paint(image: np.ndarray, landmarks: np.ndarray, style: Sequence[float]) -> n
     """The drawing uint8 [H, H, 3] of a photo uint8 [H, H, 3] RGB with 68 landmarks in its pixels, in a style [10]."""
     look = Look.from_style(torch.tensor(style).float()[None])
     drawn = laid_down(layers(image, landmarks), look, strokes(len(image)))
-    return (255 * drawn[0].permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).numpy()
+    return (255 * drawn[0].permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).contiguous().numpy()
 
 
 def layers(image: np.ndarray, landmarks: np.ndarray) -> Layers:

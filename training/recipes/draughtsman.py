@@ -87,13 +87,13 @@ class Recipe(painting.Recipe):
         drawing, original = (_drawn(each, batch["style"]) for each in (made, wanted))
         return {
             "paint": knobs.paint * F.l1_loss(made.paint, wanted.paint),
-            "ink": knobs.lines * F.l1_loss(made.lines.clamp(-BLACKEST, BLACKEST), wanted.lines) / BLACKEST,
+            "lines": knobs.lines * F.l1_loss(made.lines.clamp(-BLACKEST, BLACKEST), wanted.lines) / BLACKEST,
             "where": knobs.where
             * (F.l1_loss(made.attention, wanted.attention) + F.l1_loss(made.painted, wanted.painted)),
             "lightness": knobs.lightness * F.l1_loss(made.lightness, wanted.lightness) / 100,
             "colour": knobs.colour * F.l1_loss(drawing, original),
             "edges": knobs.edges * edges(drawing, original),
-            "lines": knobs.strokes * fine_lines(drawing, original),
+            "strokes": knobs.strokes * fine_lines(drawing, original),
         }
 
     def rows(self, pack: Pack, begin: int, end: int, *, varied: bool) -> Layered:
