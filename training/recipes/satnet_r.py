@@ -8,7 +8,7 @@ The two know nothing of each other, so that they are trained side by side and jo
     likeness train satnet_r --data runs/shapes.pack --into runs/warp
     likeness train satnet_r --data runs/drawings.pack --into runs/paint --set part=paint --set images=33000 \
         --set batch=3 --set half_life=1500
-    likeness export runs/paint --to models/caricature/3 --set joined=runs/warp
+    likeness export runs/paint --to models/drawn/1 --set joined=runs/warp
     likeness export runs/paint --to models/style/1 --set exports=exemplar
 
 With `direction=cartoon` the warp is to a cartoon's proportions; what paints those is the recipe `cartoonist`'s.
