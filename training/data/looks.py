@@ -49,7 +49,7 @@ class Look:
 PLAIN = Look(0.85, 0.9, 0.6, 0.05, 0.02, 0.55, 0.02, 0.02, 0.02, 0.02)
 
 STYLES = {
-    "gouache": replace(PLAIN, line=0.7, flat=0.97, paper=0.12, warmth=0.6),
+    "gouache": replace(PLAIN, line=0.6, flat=0.99, paper=0.12, warmth=0.6),
     "ink": replace(PLAIN, line=0.98, flat=0.95, colour=0.01, paper=0.99, solid=0.98),
     "pencil": replace(PLAIN, line=0.4, flat=0.3, colour=0.01, paper=0.85, hatch=0.85, warmth=0.5),
     "wash": replace(PLAIN, line=0.4, flat=0.8, colour=0.9, paper=0.93, warmth=0.4, split=0.8),
