@@ -49,7 +49,7 @@ class Look:
 PLAIN = Look(0.85, 0.9, 0.6, 0.05, 0.02, 0.55, 0.02, 0.02, 0.02, 0.02)
 
 STYLES = {
-    "gouache": replace(PLAIN, line=0.6, flat=0.99, paper=0.12, warmth=0.6),
+    "gouache": replace(PLAIN, line=0.5, flat=0.99, paper=0.12, warmth=0.6),
     "ink": replace(PLAIN, line=0.98, flat=0.95, colour=0.01, paper=0.99, solid=0.98),
     "pencil": replace(PLAIN, line=0.4, flat=0.3, colour=0.01, paper=0.85, hatch=0.85, warmth=0.5),
     "wash": replace(PLAIN, line=0.4, flat=0.8, colour=0.9, paper=0.93, warmth=0.4, split=0.8),
@@ -168,7 +168,7 @@ def tones(light: Tensor, tint: Tensor, face: Tensor, look: Look) -> Tensor:
     # What is lit shows more of its colour: dark skin would turn grey otherwise.
     chroma = (1.75 * look.colour + 0.08) * ((lit + 10) / (light.clamp(min=0) + 10)).clamp(0.8, 1.5)
     step = 100 / (12 - 7 * look.flat)
-    tone, sharpness = torch.round(lit / step) * step, 0.38 * (1 - 0.1 * look.flat)
+    tone, sharpness = torch.round(lit / step) * step, 0.32 * (1 - 0.1 * look.flat)
     # Half a step away from a tone it is the same seen from either of the two.
     stepped = tone + step / 2 * torch.tanh((lit - tone) * sharpness) / torch.tanh(step / 2 * sharpness)
     tilt = look.split * torch.tanh((lit - face) / 12)
