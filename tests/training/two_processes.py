@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.training.toy import Config, Uneven
 from training.engine.loop import Trainer
-from training.engine.processes import first
+from training.engine.processes import first, parted
 from training.engine.run import Run
 
 
@@ -37,3 +37,4 @@ if __name__ == "__main__":
     state = trained(fabric, run, whole).state()
     told = {"shown": half.shown + whole.shown, "state": {name: value.tolist() for name, value in state.items()}}
     (folder / f"{fabric.global_rank}.json").write_text(json.dumps(told))
+    parted(fabric)

@@ -64,6 +64,13 @@ def gathered(fabric: Fabric, thing: T) -> list[T]:
     return things
 
 
+def parted(fabric: Fabric) -> None:
+    """Each leaves the others, once all are through: one that merely ends may be aborted by what still listens."""
+    if fabric.world_size > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def average_gradients(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
     """Each gradient becomes the mean over all processes; where none has one, there is none."""
     if fabric.world_size == 1:

@@ -72,7 +72,7 @@ class Session:
         return self._fabric.is_global_zero
 
     def train(self, data: Path, *, begin_from: Path | None = None, workers: int = 0) -> bool:
-        """Train, or go on, to the end; whether it was reached.
+        """Train, or go on, to the end, once; whether it was reached.
 
         Raises TrainingError, and KeyboardInterrupt if somebody interrupts twice.
         """
@@ -81,7 +81,9 @@ class Session:
         trainer = Trainer(self._name, self._recipe, self._run, self._fabric)
         if begin_from is not None and not trainer.seen:
             trainer.begin_from(Run(begin_from))
-        return trainer.train(data, workers=workers)
+        done = trainer.train(data, workers=workers)
+        processes.parted(self._fabric)
+        return done
 
     def rehearse(self, data: Path, *, begin_from: Path | None = None) -> str:
         """One step that leaves nothing behind, and what would be trained, in words. Raises TrainingError.
