@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 BIN := .venv/bin
-# A file's tests share what is slow to make.
+# A file's tests share what is slow to make. Threads in a process on every core only wait for each other.
 ON_ALL_CORES := --numprocesses logical --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -20,6 +20,8 @@ serve: $(BIN)/likeness ## start the service on port 8000
 	$(BIN)/likeness serve
 
 .PHONY: test
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: .venv/training ## install all that the tests need (torch too), run them
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
