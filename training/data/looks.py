@@ -125,8 +125,8 @@ def ruling(side: int) -> tuple[Tensor, Tensor]:
         rows.append(torch.stack([row.sin(), row.cos()], 1))
         columns.append(torch.stack([column.cos(), column.sin()]))
     dots = torch.cos(math.sqrt(2) * torch.pi * at / DOT_PERIOD)
-    rows.append(torch.stack([dots, 0 * dots], 1))
-    columns.append(torch.stack([dots, 0 * dots]))
+    rows.append(torch.stack([dots, torch.zeros_like(dots)], 1))
+    columns.append(torch.stack([dots, torch.zeros_like(dots)]))
     return torch.stack(rows).float(), torch.stack(columns).float()
 
 
@@ -195,7 +195,7 @@ def shadow(light: Tensor, face: Tensor, look: Look) -> Tensor:
 
 def ink_lines(layers: Layers, look: Look) -> Tensor:
     """How much ink lies on each pixel [B, 1, H, W], 0..1: of a fine and a broad pen the darker one."""
-    bars = torch.cat([0.014 + 0 * look.line, 0.035 - 0.017 * look.line], 1)
+    bars = torch.cat([torch.full_like(look.line, 0.014), 0.035 - 0.017 * look.line], 1)
     beyond = layers.lines - bars * (1 - 0.64 * layers.attention)
     ink = torch.tanh(90 * (0.55 + 0.75 * layers.attention) * beyond.amax(1, keepdim=True))
     return ink.clamp(min=0) * (0.25 + 0.75 * look.line)

@@ -348,7 +348,8 @@ class Recipe(engine.Recipe):
         if knobs.diversity:
             again = step.networks["painter"](picture(batch["photo"]), step.random.normal(STYLE_SIZE)).float()
             left = 1 - step.seen / knobs.images
-            terms["diversity"] = -knobs.diversity * left * F.l1_loss(again, painted)
+            # Beyond what a picture can show drawings could differ without end.
+            terms["diversity"] = -knobs.diversity * left * F.l1_loss(again.clamp(-1, 1), painted.clamp(-1, 1))
         if knobs.identity:
             terms |= self._identity(step, self._made(step), picture(batch["photo"]))
         if knobs.attributes:
