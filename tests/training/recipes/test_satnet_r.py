@@ -250,6 +250,14 @@ def test_another_style_is_to_change_a_drawing_ever_less(drawings: Path) -> None:
     assert found[0] < 0 == found[2] and found[1] == pytest.approx(found[0] / 2)
 
 
+def test_drawings_differ_no_further_than_pictures_can(drawings: Path) -> None:
+    """From black to white, however far beyond them a painter goes."""
+    recipe = toy(part="paint", diversity=1.0)
+    networks = recipe.networks()
+    networks["painter"].colour.weight.data *= 1e4
+    assert -2 <= recipe.paint_loss(stepped(networks, first_batch(recipe, drawings)))["diversity"].item() < 0
+
+
 def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
     """The face encoder's gradient comes to the head alone."""
     recipe = toy(recogniser=str(encoder), landmarks=0, field=0, cosine=1.0)
