@@ -105,6 +105,7 @@ class Session:
                 trainer.sheet(stream)
             if self.first and self._recipe.config.measure:
                 measured = trainer.measured(data)
+        processes.parted(self._fabric)
         sizes = [f"{name}: {parameter_count(network):,} parameters" for name, network in trainer.networks.items()]
         found = [f"{name}: {value:.4g}" for name, value in {**figures.read(), **measured.figures}.items()]
         what = f"{self._name} on {self._fabric.device}, {self._recipe.config.images:,} images"
