@@ -6,7 +6,7 @@ from torch import nn
 
 from training.networks import satnet
 from training.networks.convolution import convolution
-from training.networks.discriminators import Discriminator, Halved, Trunk, View
+from training.networks.discriminators import Discriminator, Halved, Projection, Trunk, View
 from training.networks.normalisation import instance_norm
 from training.networks.size import parameter_count
 from training.networks.ugatit import discriminator
@@ -61,6 +61,20 @@ def test_logits_are_called_by_view_and_head() -> None:
         "halved_1_patch": (2, 1, 4, 4),
         "halved_2_patch": (2, 1, 2, 2),
     }
+
+
+def test_a_kind_is_told_to_all_logits() -> None:
+    """At first it changes nothing; then each picture's logits are moved alike, by what its own kind makes of it."""
+    torch.manual_seed(0)
+    trunk = Trunk((2, 2), 4)
+    judge = View(trunk, {"real": nn.Conv2d(8, 1, 3, 1, 1)}, projection=Projection(3, 8))
+    pictures, kind = torch.rand(2, 3, 16, 16), torch.tensor([2, 0])
+    plain = judge(pictures)["real"]
+    assert torch.equal(judge(pictures, kind)["real"], plain)
+    judge.projection.kinds.weight.data[2] = 1
+    moved = judge(pictures, kind)["real"] - plain
+    assert torch.allclose(moved[0], trunk(pictures)[0].mean((1, 2)).sum().expand(1, 4, 4), atol=1e-5)
+    assert not moved[1].any()
 
 
 def test_a_patch_sees_seventy_pixels() -> None:

@@ -15,14 +15,15 @@ from tests.training.labelled import indifferent
 from training.data.terms import terms
 from training.engine.errors import CheckpointError, TrainingError
 from training.engine.run import Run
-from training.losses.frozen import classifier, perceptual, recogniser
+from training.losses.frozen import classifier, perceptual, reader, recogniser
 from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
 from training.networks.sphereface import SphereFace, pictures_to_faces
 from training.networks.vgg import Vgg16
 from training.recipes import attributes, sphereface
 
-BUNDLED = Path(__file__).parents[2] / "models" / "sphereface" / "3"
+MODELS = Path(__file__).parents[2] / "models"
+BUNDLED = MODELS / "sphereface" / "3"
 SOURCE = "toys (CC0)"
 
 
@@ -114,3 +115,20 @@ def test_what_is_no_classifier_is_named(trained: SphereFace, tmp_path: Path) -> 
     for name in ("nowhere", "faces", "empty"):
         with pytest.raises(TrainingError, match=str(tmp_path / name)):
             classifier(tmp_path / name)
+
+
+def test_a_reader_reads_what_its_graph_reads() -> None:
+    """The bundled one, whose terms come along."""
+    found = reader(MODELS / "style" / "1")
+    image = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
+    session = open_session((MODELS / "style" / "1" / "model.onnx").read_bytes())
+    read = found.network(torch.from_numpy(image)).numpy()
+    assert np.abs(read - session.run(None, {"image": image})[0]).max() < 1e-3
+    assert found.name.startswith("style/1, sha256 ") and found.sources and not terms(found.sources)["notice"]
+
+
+@pytest.mark.parametrize("name", ["nowhere/1", "sphereface/3", "cartoon/2"])
+def test_what_reads_no_styles_is_named(name: str) -> None:
+    """Nothing there, a face encoder, a translator."""
+    with pytest.raises(CheckpointError, match=f"{MODELS / name} reads no styles"):
+        reader(MODELS / name)

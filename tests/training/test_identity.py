@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export.alignment import SPHEREFACE, SQUARE_256
-from training.losses.identity import contrast, faces_of_square, identity_hinge, similarity
+from training.losses.identity import contrast, faces_of_square, identity_hinge, prototypes, similarity
 
 ORIGINAL = torch.eye(4)
 
@@ -62,6 +62,13 @@ def test_the_contrast_is_with_all_of_the_batch() -> None:
     single = torch.ones(1, 4, requires_grad=True)
     contrast(single, -single.detach()).backward()
     assert not single.grad.any()
+
+
+def test_a_person_is_known_by_all_its_photos() -> None:
+    """One says as much as another, however long its features are; who has none is nobody."""
+    known = prototypes(torch.tensor([[2.0, 0, 0], [0, 0, 5], [0, 1, 0], [0, 0, 1]]), torch.tensor([2, 0, 2, 0]))
+    half = math.sqrt(0.5)
+    assert torch.allclose(known, torch.tensor([[0.0, 0, 1], [0, 0, 0], [half, half, 0]]))
 
 
 @pytest.mark.parametrize("side", [128, 256])

@@ -86,9 +86,10 @@ class FaceSpace:
         return replace(self, factor=1.0)
 
     def displacement(self, face: np.ndarray, strength: float = 1.0, code: np.ndarray | None = None) -> np.ndarray:
-        """How far a strength moves each landmark [68, 2], pixels."""
+        """How far a strength moves each landmark [68, 2], pixels: by a velocity, for as long as the strength says."""
         to_face = np.linalg.inv(similarity(face, self.mean)[:, :2])
-        return ease(strength) * ((self.factor - 1) * self.deviation(face, code) + self.habit @ to_face.T)
+        velocity = (self.factor - 1) * self.deviation(face, code) + self.habit @ to_face.T
+        return drifted(face, velocity, ease(strength))
 
 
 def mouth(faces: np.ndarray) -> np.ndarray:
@@ -137,6 +138,25 @@ def mirrored(faces: np.ndarray, side: int = 256) -> np.ndarray:
     return flipped
 
 
+def drifted(face: np.ndarray, velocity: np.ndarray, time: float, side: int = 256) -> np.ndarray:
+    """How far landmarks [68, 2] come in a time, each by the velocity of the place where it is.
+
+    What stands at a landmark's place moves with that landmark's velocity, whenever it comes there. So a distance is
+    multiplied alike in equal times: a long nose grows as artists let it grow, and a short one is never used up.
+    """
+    knots, velocities = tied(face, velocity, side)
+    at = face
+    for _ in range(STEPS):
+        at = at + spline(knots, velocities, at, side) * time / STEPS
+    return at - face
+
+
+def tied(points: np.ndarray, moves: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points [N, 2] and their moves, and the picture's edge, which stays where it is."""
+    anchors = frame_anchors(side)
+    return np.concatenate([points, anchors]), np.concatenate([moves, np.zeros_like(anchors)])
+
+
 def frame_anchors(side: int, count: int = 9) -> np.ndarray:
     """Points along the picture's edge that stay where they are [4 * (count - 1), 2]."""
     edge = np.linspace(0, side - 1, count)
@@ -176,12 +196,9 @@ def carried(start: np.ndarray, move: np.ndarray, side: int = 256, cells: int = 3
     """
     centres = (np.arange(cells) + 0.5) * side / cells - 0.5
     at = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
-    anchors = frame_anchors(side)
     for step in range(STEPS, 0, -1):
-        moved = start + move * (step - 0.5) / STEPS
-        knots = np.concatenate([moved, anchors])
-        velocity = np.concatenate([move, np.zeros_like(anchors)])
-        at = at - spline(knots, velocity, at, side) / STEPS
+        knots, velocities = tied(start + move * (step - 0.5) / STEPS, move, side)
+        at = at - spline(knots, velocities, at, side) / STEPS
     return at.reshape(cells, cells, 2)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from training.data.caricaturist import CODE_SIZE
@@ -16,7 +18,9 @@ from training.data.materials import Material
 from training.data.pack import Pack
 from training.data.pairs import COARSE, SIDE, random_style
 from training.data.portraits import MIRROR
+from training.data.streams import Rows
 from training.engine.phase import Batch
+from training.engine.randomness import seed_of
 from training.engine.recipe import Row, Stream
 
 COLUMNS = {
@@ -31,8 +35,9 @@ COLUMNS = {
 class Shapes:
     """Photos and where they should be warped; every other one is mirrored (rows)."""
 
-    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> None:
-        self._pack, self._begin, self._end, self._varied = pack, begin, end, varied
+    def __init__(self, pack: Pack, begin: int, end: int, *, varied: bool = True, told: Sequence[str] = ()) -> None:
+        """`told`: further columns of the pack."""
+        self._pack, self._begin, self._end, self._varied, self._told = pack, begin, end, varied, told
 
     def __len__(self) -> int:
         return self._end - self._begin
@@ -42,14 +47,18 @@ class Shapes:
         place = self._begin + index
         row = {name: self._pack.columns[name][place].astype(np.float32) for name in COLUMNS["warp"]}
         row["image"] = self._pack.image(place)
-        return mirrored(row) if self._varied and random.random() < 0.5 else row
+        turned = mirrored(row) if self._varied and random.random() < 0.5 else row
+        return turned | {name: self._pack.columns[name][place] for name in self._told}
 
 
 class Drawings:
     """Photos and drawings of them in a style (rows); without those that are nearest to a look that stays `unseen`."""
 
-    def __init__(self, pack: Pack, side: int, begin: int, end: int, *, unseen: str = "") -> None:
-        self._pack, self._side = pack, side
+    def __init__(
+        self, pack: Pack, side: int, begin: int, end: int, *, unseen: str = "", told: Sequence[str] = ()
+    ) -> None:
+        """`told`: further columns of the pack."""
+        self._pack, self._side, self._told = pack, side, told
         styles = pack.columns["style"]
         self._places = [place for place in range(begin, end) if not unseen or nearest(styles[place]) != unseen]
 
@@ -60,7 +69,8 @@ class Drawings:
         """`photo` and `drawing`, both uint8 [side, side, 3], and the `style`."""
         place = self._places[index]
         style = self._pack.columns["style"][place].astype(np.float32)
-        return {**halves(self._pack, place, self._side), "style": style}
+        told = {name: self._pack.columns[name][place] for name in self._told}
+        return {**halves(self._pack, place, self._side), "style": style, **told}
 
 
 class Layered:
@@ -138,14 +148,58 @@ def opened(data: Path, kind: str, apart: int) -> Pack:
     return pack
 
 
-class Beside:
-    """Pairs, each with a drawing of somebody else as `other` (stream)."""
+def column(pack: Pack, name: str) -> NDArray[Any]:
+    """What a pack tells of its pictures; DataError if it does not, or does not name some person."""
+    if name not in pack.columns:
+        raise DataError(f"{pack.path}: has no column {name}")
+    if "" in pack.present(name):
+        raise DataError(f"{pack.path}: does not say which {name} some pictures are of")
+    return pack.columns[name]
 
-    def __init__(self, pairs: Stream, drawings: Stream) -> None:
-        self._pairs, self._drawings = pairs, drawings
+
+class Known:
+    """Pairs, each with what is known of its `person` as `prototype` (stream)."""
+
+    def __init__(self, pairs: Stream, prototypes: NDArray[np.float32]) -> None:
+        """`prototypes` [P, D] by the codes of persons."""
+        self._pairs, self._prototypes = pairs, prototypes
 
     def __getitem__(self, place: int) -> Row:
-        return {**self._pairs[place], "other": self._drawings[place]["image"]}
+        row = self._pairs[place]
+        return {**row, "prototype": self._prototypes[row["person"]]}
+
+
+class Beside:
+    """Pairs, each with the picture of a drawing of somebody else as `other`, and what is told of that (stream)."""
+
+    def __init__(
+        self,
+        pairs: Stream,
+        drawings: Rows,
+        seed: int,
+        told: Mapping[str, NDArray[Any]] | None = None,
+        alike: tuple[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """`told`: columns of the drawings. `alike`: a column of pairs, in which a drawing is the same, and its own."""
+        self._pairs, self._drawings, self._seed, self._told = pairs, drawings, seed, told or {}
+        self._column, values = alike or ("", np.zeros(len(drawings)))
+        self._chosen = {value: np.flatnonzero(values == value) for value in np.unique(values).tolist()}
+
+    def __getitem__(self, place: int) -> Row:
+        row, random = self._pairs[place], np.random.default_rng(seed_of(self._seed, place))
+        index = int(random.choice(self._chosen[row.get(self._column, 0)]))
+        other = self._drawings.row(index, random)["image"]
+        return {**row, "other": other, **{name: values[index] for name, values in self._told.items()}}
+
+
+def clusters(styles: NDArray[np.float32], count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Which of `count` kinds of styles [N, STYLE_SIZE] each is of: k-means, the best of four. DataError."""
+    if len(styles) < count:
+        raise DataError(f"{len(styles)} drawings are of no {count} kinds")
+    cv2.setRNGSeed(seed)
+    enough = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-4)
+    codes = cv2.kmeans(styles, count, np.empty(0), enough, 4, cv2.KMEANS_PP_CENTERS)[1]
+    return codes[:, 0].astype(np.int64)
 
 
 def mirrored(row: Row) -> dict[str, Any]:

@@ -51,9 +51,11 @@ UNSEEN = "oil"  # the look that who makes photos of drawings never learns from, 
 app = typer.Typer(help=__doc__)
 
 
+SMALL = "ukparl120x160"
+"""In the names of portraits that are."""
 SOURCES = {
     "congress256": "Portraits of members of the US Congress (US government works)",
-    "ukparl120x160": "Portraits of members of the UK Parliament (CC BY 3.0, Chris McAndrew and others / UK Parliament)",
+    SMALL: "Portraits of members of the UK Parliament (CC BY 3.0, Chris McAndrew and others / UK Parliament)",
 }
 """The photos' terms, by the folder in their names."""
 ARTISTS = "AutoToon photos and caricatures (CC BY, CC BY-SA, public domain), geometry only"
@@ -301,7 +303,7 @@ def main(
     portraits = Portraits.load(packed / "train.npz")
     space = TAUGHT[source](FaceSpace.load(packed))
     # Studio portraits of 120 pixels are sharp enough for a shape, not for a texture.
-    chosen = np.array([kind.endswith("shapes") or "congress256" in name for name in portraits.names])
+    chosen = np.array([kind.endswith("shapes") or SMALL not in name for name in portraits.names])
     if kind == "cartoons":
         chosen &= np.array([proportions.turned(face) < proportions.FRONTAL for face in portraits.landmarks])
     pool = chosen.nonzero()[0]
@@ -316,7 +318,7 @@ def main(
         random = np.random.default_rng(seed)
         order = np.concatenate([random.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
         pairs = track(hands.map(PAIRS[kind], *seen(order), repeat(space), random.spawn(count)), kind, count)
-        write(out, named(pairs, [portraits.names[index] for index in order]), QUALITY)
+        write(out, told(pairs, portraits, order), QUALITY)
 
 
 def single_threaded() -> None:
@@ -326,10 +328,15 @@ def single_threaded() -> None:
     torch.set_num_threads(1)
 
 
-def named(pairs: Iterable[Example], names: Iterable[str]) -> Iterator[Example]:
-    """The pairs with the terms of their photos."""
-    for pair, name in zip(pairs, names, strict=True):
-        yield replace(pair, names={"source": SOURCES[name.split("/")[1]], "geometry": ARTISTS})
+def told(pairs: Iterable[Example], portraits: Portraits, order: Iterable[int]) -> Iterator[Example]:
+    """The pairs with the terms of their photos, and what a table says of those."""
+    for pair, index in zip(pairs, order, strict=True):
+        labels = {name: values[index] for name, values in portraits.labels.items()}
+        names = {name: str(value) for name, value in labels.items() if value.dtype.kind == "U"}
+        numbers = {name: value for name, value in labels.items() if name not in names}
+        if not names:
+            names = {"source": SOURCES[portraits.names[index].split("/")[1]]}
+        yield replace(pair, names={**names, "geometry": ARTISTS}, numbers={**pair.numbers, **numbers})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ The landmarks come from dlib's 68-point network, which is a label-maker here and
 """
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +17,11 @@ import typer
 from export.alignment import SQUARE_256, Template, apply, cut, similarity
 from training.data import dlib_networks, set_aside
 from training.data.points import five
+from training.data.sources import table
+from training.data.terms import foreign
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+LABEL = "label/"
 
 # Where each of the 68 points stands in a mirrored picture.
 MIRROR = np.array(
@@ -51,19 +54,23 @@ class Portraits:
     images: np.ndarray
     landmarks: np.ndarray
     names: np.ndarray
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What a table says of them, by column: `person`, `source`, attributes."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def save(self, path: Path) -> None:
         """Pack to one .npz file, the only thing that a training run reads."""
-        np.savez_compressed(path, images=self.images, landmarks=self.landmarks, names=self.names)
+        labels = {f"{LABEL}{name}": values for name, values in self.labels.items()}
+        np.savez_compressed(path, images=self.images, landmarks=self.landmarks, names=self.names, **labels)
 
     @classmethod
     def load(cls, path: Path) -> "Portraits":
         """Read what `save` wrote."""
         with np.load(path) as arrays:
-            return cls(arrays["images"], arrays["landmarks"], arrays["names"])
+            labels = {name.removeprefix(LABEL): arrays[name] for name in arrays if name.startswith(LABEL)}
+            return cls(arrays["images"], arrays["landmarks"], arrays["names"], labels)
 
 
 class Landmarker:
@@ -111,6 +118,21 @@ def set_aside_drawings(root: Path) -> Iterator[tuple[str, Path]]:
             yield f"cartoonset256/{path.stem}", path
 
 
+def labelled(listed: Path) -> Portraits:
+    """The photos of a table, with all that it says of them; whoever it does not name has a `person` of "".
+
+    Without a `source` in it, their terms are those of its authors. DataError where the table is none.
+    """
+    told = {str(picture.path): picture for picture in table(listed)}
+    found = gather((name, picture.path) for name, picture in told.items())
+    pictures = [told[name] for name in found.names]
+    labels = {"person": np.array([picture.person for picture in pictures])}
+    labels["source"] = np.array([picture.source or foreign(str(listed.absolute().parent)) for picture in pictures])
+    for name in sorted(set().union(*(picture.attributes for picture in pictures))):
+        labels[name] = np.array([picture.attributes.get(name, np.nan) for picture in pictures])
+    return replace(found, labels=labels)
+
+
 def gather(photos: Iterator[tuple[str, Path]]) -> Portraits:
     """Detect, align and stack; photos without a face for dlib are left out."""
     landmarker = Landmarker()
@@ -154,12 +176,16 @@ def artists(root: Path) -> tuple[np.ndarray, np.ndarray]:
 def main(
     data: Annotated[Path, typer.Argument(envvar="LIKENESS_DATA", help="the data folder")],
     packed: Annotated[Path, typer.Argument(help="where train.npz, set-aside.npz and artists.npz go")],
+    listed: Annotated[
+        Path | None, typer.Option("--table", help="of the photos, instead of the portraits that anybody may learn from")
+    ] = None,
 ) -> None:
     """Detect, align and pack everything that the caricaturist draws from."""
     packed.mkdir(parents=True, exist_ok=True)
     before, after = artists(data)
     np.savez_compressed(packed / "artists.npz", before=before, after=after)
-    gather(clean_photos(data)).save(packed / "train.npz")
+    photos = labelled(listed) if listed else gather(clean_photos(data))
+    photos.save(packed / "train.npz")
     gather(set_aside_photos(data)).save(packed / "set-aside.npz")
 
 

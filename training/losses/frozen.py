@@ -16,6 +16,7 @@ from training.engine.errors import CheckpointError
 from training.engine.run import FACTS, Run
 from training.networks import attributes, sphereface, vgg
 from training.networks.attributes import Attributes
+from training.networks.satnet_r import StyleReader, from_state
 from training.networks.sphereface import SphereFace
 from training.networks.vgg import Vgg16
 
@@ -73,6 +74,28 @@ def classifier(run: Path) -> Classifier:
         raise CheckpointError(f"{run} has no classifier of attributes: {error}") from error
     name = _digested(run.absolute().name, Run(run).latest)
     return Classifier(network.eval().requires_grad_(False), settings["size"], name, tuple(settings["sources"]))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads the style of a drawing, and learns no more."""
+
+    network: StyleReader
+    name: str
+    """As of a recogniser."""
+    sources: tuple[str, ...]
+
+
+def reader(path: Path) -> Reader:
+    """Of a published model's folder. CheckpointError if there is none."""
+    try:
+        name, file, state, sources = _published(path)
+        network = from_state(state)
+    except (RepositoryError, ValueError, RuntimeError, StopIteration) as error:
+        raise CheckpointError(f"{path} reads no styles: {error}") from error
+    if not isinstance(network, StyleReader):
+        raise CheckpointError(f"{path} reads no styles: it is a {type(network).__name__.lower()}")
+    return Reader(network.requires_grad_(False), _digested(name, file), sources)
 
 
 def perceptual(path: Path) -> tuple[Vgg16, str]:

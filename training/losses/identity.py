@@ -33,6 +33,17 @@ def contrast(made: Tensor, original: Tensor, temperature: float = 0.07) -> Tenso
     return functional.cross_entropy(rows @ columns.T / temperature, own)
 
 
+def prototypes(features: Tensor, persons: Tensor) -> Tensor:
+    """What is known of each person from all of its features: [P, D], rows of length 1.
+
+    The mean of its rows of features [N, D], each of length 1, so that one photo says as much as another; `persons` [N]
+    are codes of 0..P-1. Of a person without a row it is 0.
+    """
+    rows = functional.normalize(features.float(), dim=1)
+    sums = rows.new_zeros(int(persons.max()) + 1, rows.shape[1]).index_add(0, persons, rows)
+    return functional.normalize(sums, dim=1)
+
+
 def faces_of_square(pictures: Tensor) -> Tensor:
     """What a face encoder reads of pictures [B, 3, S, S] in -1..1 that are aligned to SQUARE_256, of whatever size.
 

@@ -70,11 +70,26 @@ class Halved(nn.Module):
         return pictures
 
 
+class Projection(nn.Module):
+    """How far features [B, C, H, W] are those of a kind [B]: [B, 1, 1, 1], added to logits (Miyato & Koyama 2018).
+
+    Equation 3 of theirs, of the mean of all places; at first no kind says anything.
+    """
+
+    def __init__(self, kinds: int, channels: int) -> None:
+        super().__init__()
+        self.kinds = nn.Embedding(kinds, channels)
+        nn.init.zeros_(self.kinds.weight)
+
+    def forward(self, features: Tensor, kind: Tensor) -> Tensor:
+        return (self.kinds(kind) * features.mean((2, 3))).sum(1)[:, None, None, None]
+
+
 class View(nn.Module):
     """What is seen of pictures [B, C, H, W], features of that, and logits of each head by its name.
 
     With `attention` to the channels that tell real from made, its logits [B, 2] are those of a head of that name, and
-    the other heads see the weighted features.
+    the other heads see the weighted features. With a `projection` it is told of what kind each picture is.
     """
 
     def __init__(
@@ -84,29 +99,31 @@ class View(nn.Module):
         *,
         seen: nn.Module | None = None,
         attention: ClassActivation | None = None,
+        projection: Projection | None = None,
     ) -> None:
         super().__init__()
         self.seen = nn.Identity() if seen is None else seen
         self.trunk = trunk
         self.attention = attention
+        self.projection = projection
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+    def forward(self, pictures: Tensor, kind: Tensor | None = None) -> dict[str, Tensor]:
         features, logits = self.trunk(self.seen(pictures)), {}
         if self.attention is not None:
             features, logits["attention"] = self.attention(features)
             features = functional.leaky_relu(features, SLOPE)
-        return logits | {name: head(features) for name, head in self.heads.items()}
+        told = 0.0 if self.projection is None or kind is None else self.projection(features, kind)
+        return logits | {name: head(features) + told for name, head in self.heads.items()}
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, C, H, W] -> logits of all heads of all views, called VIEW_HEAD."""
+    """Pictures [B, C, H, W], and their kinds [B] if it knows any -> logits of all heads of all views: VIEW_HEAD."""
 
     def __init__(self, views: Mapping[str, View]) -> None:
         super().__init__()
         self.views = nn.ModuleDict(views)
 
-    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        return {
-            f"{view}_{head}": logits for view, judge in self.views.items() for head, logits in judge(pictures).items()
-        }
+    def forward(self, pictures: Tensor, kind: Tensor | None = None) -> dict[str, Tensor]:
+        said = {view: judge(pictures, kind) for view, judge in self.views.items()}
+        return {f"{view}_{head}": logits for view, heads in said.items() for head, logits in heads.items()}

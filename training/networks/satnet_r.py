@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from training.data.looks import Look, laid_down, ruling
-from training.networks.discriminators import Discriminator, Halved, Trunk, View
+from training.networks.discriminators import Discriminator, Halved, Projection, Trunk, View
 from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
 from training.networks.warp import FRAME, Warp, WarpHead, no_code
@@ -140,11 +140,18 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
     return model.eval()
 
 
-def discriminator(side: int, width: int, *, whole: bool = True) -> Discriminator:
-    """Logits of patches [B, 1, h, w] of a picture, and of the `whole` of it at 64 x 64 pixels [B, 1, 1, 1]."""
+def discriminator(side: int, width: int, *, whole: bool = True, kinds: int = 0) -> Discriminator:
+    """Logits of patches [B, 1, h, w] of a picture, and of the `whole` of it at 64 x 64 pixels [B, 1, 1, 1].
+
+    Of `kinds` of pictures it is told each one's.
+    """
+
+    def view(trunk: Trunk, head: nn.Module, seen: nn.Module | None = None) -> View:
+        return View(trunk, {"real": head}, seen=seen, projection=Projection(kinds, trunk.channels) if kinds else None)
+
     patch = Trunk((2, 2, 2), width)
-    views = {"patch": View(patch, {"real": nn.Conv2d(patch.channels, 1, 4, 1, 1)})}
+    views = {"patch": view(patch, nn.Conv2d(patch.channels, 1, 4, 1, 1))}
     if whole:
         trunk, halvings = Trunk((2, 2, 2, 2), width), (side // 64).bit_length() - 1
-        views["whole"] = View(trunk, {"real": nn.Conv2d(trunk.channels, 1, 4)}, seen=Halved(halvings))
+        views["whole"] = view(trunk, nn.Conv2d(trunk.channels, 1, 4), Halved(halvings))
     return Discriminator(views)

@@ -16,9 +16,9 @@ With `direction=cartoon` the warp is to a cartoon's proportions; what paints tho
 With `direction=photo` the same two parts undo both steps in reverse: the painter makes a photo of a drawing, by the
 style that it reads of that, and the warp, which sees the drawing too, takes it back to the face's own shape.
 
-Each step of one part, t being the eased time of a random strength, f the flow of what the warp's head sees:
+Each step of one part, f being the flow of what the warp's head sees:
 
-    warp:   10 |f(t v)(target) - (landmarks - target)| / t + 10 |f(v) - field|
+    warp:   10 |f(v)(target) - (landmarks - target)| + 10 |f(v) - field|
     paint:  |P(x, s) - y| + 3 edges + lines + 0.1 |E(y) - s|^2       E: reads a drawing's style
             direction=photo: |P(y, E(y)) - x| instead
             - 0 (1 - seen / images) |P(x, s) - P(x, s')|        s': any other style
@@ -34,10 +34,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,12 +47,13 @@ from export.contract import Contract
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
+from training.data.errors import DataError
 from training.data.looks import STYLE_SIZE, STYLES
 from training.data.pack import Pack
-from training.data.paired import Beside, Drawings, Shapes, opened
+from training.data.paired import Beside, Drawings, Known, Shapes, clusters, column, opened
 from training.data.pairs import UNSEEN
 from training.data.sources import DRAWING
-from training.data.streams import Rows, Shuffled, in_order
+from training.data.streams import Shuffled, in_order
 from training.data.views import Views
 from training.engine import checkpoint
 from training.engine import recipe as engine
@@ -59,14 +62,11 @@ from training.engine.clock import half_cosine
 from training.engine.errors import CheckpointError, RecipeError
 from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
-from training.engine.recipe import ORIGINS, Measured, Plan, Positive, Share, Sheet, Stream
+from training.engine.recipe import ORIGINS, Measured, Positive, Share, Sheet, Stream
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
-from training.losses.attributes import attribute_loss, shown
 from training.losses.augmentation import augmented
-from training.losses.distillation import neighbour_loss
-from training.losses.frozen import Classifier, Recogniser, classifier, recogniser
-from training.losses.identity import contrast, faces_of_square, identity_hinge, similarity
+from training.losses.frozen import Reader, reader
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.deviation import agreed
@@ -75,10 +75,11 @@ from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import GRAPHS, discriminator
 from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
+from training.onlookers import Looking, Onlookers
 
 NAME = "satnet_r"
-STRENGTHS = (0.2, 2.5)
-"""At which the warp is looked at in training."""
+STRONGEST = 2.5
+"""Up to which faces are exaggerated before networks outside of the recipe see them."""
 TRAINED = {"warp": ("warp",), "paint": ("painter", "exemplar")}
 """The networks that each part trains."""
 ALIKE = {"translator": 1.0, "style": 0.02}
@@ -88,7 +89,7 @@ SHOWN = tuple(STYLES)[:4]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Plan):
+class Config(Looking):
     """Of the warp; what the painter has otherwise is in docs/satnet-r.md."""
 
     images: int = 132_000
@@ -121,6 +122,12 @@ class Config(Plan):
     """A pack of drawings of any photos, aligned to square-256; or of photos, where these are made."""
     domain: str = DRAWING
     """Which of its pictures are looked at."""
+    reader: str = ""
+    """A published reader of styles (models/style/1): what the discriminator sees is drawn in those of `drawings`."""
+    matched: str = ""
+    """A column of both packs: the drawing whose style a photo gets is of somebody who is alike in it."""
+    clusters: Annotated[int, Field(ge=0)] = 0
+    """How many kinds of those styles there are, of which the discriminator is told the picture's."""
     diversity: float = 0.0
     """Of how far another style changes a drawing; less and less of it (StarGAN v2, Choi et al. 2020, equation 4)."""
     discriminator_width: Positive = 32
@@ -132,22 +139,6 @@ class Config(Plan):
     penalty_every: Positive = 16
     augmented: Share = 1.0
     """The share of pictures that each kind of augmentation changes before they are judged."""
-    hinge: float = 0.0
-    threshold: float = 0.2875
-    """The cosine from which a face is the person's."""
-    cosine: float = 0.0
-    contrast: float = 0.0
-    temperature: float = 0.07
-    """Of the contrast."""
-    distillation: float = 0.0
-    softness: float = 0.1
-    """The temperature of distillation."""
-    attributes: float = 0.0
-    """Of what a drawing keeps of hair, glasses and smile, as a classifier sees them."""
-    classifier: str = "runs/attributes"
-    """A run of the recipe `attributes`."""
-    recogniser: str = "models/sphereface/3"
-    """The face encoder: models/NAME/VERSION, a run of the recipe `sphereface`, or a file of sphere20a."""
     learnt: tuple[str, ...] = ()
     """Parts that were trained: this one, and those of the run that it begins from; of a published model, networks."""
     joined: str = ""
@@ -171,13 +162,10 @@ class Config(Plan):
             raise RecipeError("diversity: is of part=paint and direction=caricature, which is told a style")
         if self.identity and self.direction == "photo" and self.part == "warp":
             raise RecipeError("direction=photo: a face encoder stands in the loss of part=paint alone")
-        if self.temperature <= 0 or self.softness <= 0:
-            raise RecipeError("temperature and softness: must be more than 0")
-
-    @property
-    def identity(self) -> bool:
-        """Whether a face encoder stands in the loss."""
-        return any((self.hinge, self.cosine, self.contrast, self.distillation))
+        if self.reader and not (self.texture and self.direction == "caricature"):
+            raise RecipeError("reader: is of texture and direction=caricature, which is told a style")
+        if (self.matched or self.clusters) and not self.reader:
+            raise RecipeError("matched and clusters: are of styles that a reader reads; --set reader=models/style/1")
 
 
 def relit(face: Tensor, random: Random) -> Tensor:
@@ -257,26 +245,20 @@ class Recipe(engine.Recipe):
         knobs = self.config
         drawings = Pack(Path(knobs.drawings)).present("source") if knobs.texture else ()
         geometry = Pack(data).present("geometry")
-        seen = [source for judge in self._judges for source in judge.sources]
-        return [*super().sources(data), *geometry, *drawings, *seen]
+        styles = self._reader.sources if knobs.reader else ()
+        return [*super().sources(data), *geometry, *drawings, *self._onlookers.sources, *styles]
 
     def teachers(self, data: Path) -> Sequence[str]:
-        """The face encoder and the classifier in the loss, with their digests."""
-        return [judge.name for judge in self._judges]
-
-    @property
-    def _judges(self) -> Sequence[Recogniser | Classifier]:
-        """Frozen networks in the loss."""
-        knobs = self.config
-        return [*([self._recogniser] if knobs.identity else []), *([self._classifier] if knobs.attributes else [])]
+        """The frozen networks, with their digests."""
+        return [*self._onlookers.names, *([self._reader.name] if self.config.reader else [])]
 
     @cached_property
-    def _recogniser(self) -> Recogniser:
-        return recogniser(Path(self.config.recogniser))
+    def _onlookers(self) -> Onlookers:
+        return Onlookers(self.config)
 
     @cached_property
-    def _classifier(self) -> Classifier:
-        return classifier(Path(self.config.classifier))
+    def _reader(self) -> Reader:
+        return reader(Path(self.config.reader))
 
     def networks(self) -> dict[str, nn.Module]:
         """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
@@ -289,7 +271,8 @@ class Recipe(engine.Recipe):
             found["painter"] = Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable)
             found["exemplar"] = Exemplar()
         if knobs.texture:
-            found["discriminator"] = discriminator(knobs.side, knobs.discriminator_width, whole=knobs.whole)
+            width, kinds = knobs.discriminator_width, knobs.clusters
+            found["discriminator"] = discriminator(knobs.side, width, whole=knobs.whole, kinds=kinds)
         return found
 
     def phases(self) -> Sequence[Phase]:
@@ -321,19 +304,19 @@ class Recipe(engine.Recipe):
         return (generator, judge, penalty)
 
     def warp_loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Landmarks go where they should at any strength, and the whole field is the teacher's."""
+        """Landmarks go where they should, and the whole field is the teacher's; both move by velocities that stay."""
         knobs, warp, batch = self.config, step.networks["warp"], step.batch
         photo = relit(picture(batch["image"]), step.random)
         velocity = warp.head(photo, batch["code"]).float()
-        least, most = STRENGTHS
-        time = eased(least + (most - least) * step.random.uniform())[:, None, None, None]
-        target = batch["landmarks"] + time[..., 0] * batch["displacement"]
-        field = warp.flow(velocity * time)
-        missed = landmark_error(field, points(batch["landmarks"]), points(target)) / time[..., 0, 0]
-        dense = (warp.flow(velocity) - half_frames(batch["field"].permute(0, 3, 1, 2))).abs().sum(1)
-        step.note("missed_pixels", missed.mean() * FRAME / 2)
-        terms = {"landmarks": knobs.landmarks * missed.mean(), "field": knobs.field * dense.mean()}
-        return terms | (self._identity(step, warp.moved(photo, field), photo) if knobs.identity else {})
+        field, target = warp.flow(velocity), batch["landmarks"] + batch["displacement"]
+        missed = landmark_error(field, points(batch["landmarks"]), points(target)).mean()
+        dense = (field - half_frames(batch["field"].permute(0, 3, 1, 2))).abs().sum(1).mean()
+        step.note("missed_pixels", missed * FRAME / 2)
+        terms = {"landmarks": knobs.landmarks * missed, "field": knobs.field * dense}
+        if knobs.identity:
+            time = eased(STRONGEST * step.random.uniform())[:, None, None, None]
+            terms |= self._onlookers.identity(step, warp.moved(photo, warp.flow(velocity * time)), photo)
+        return terms
 
     def paint_loss(self, step: Step) -> Mapping[str, Tensor]:
         """The drawing of a photo in its style, or the photo of a drawing, and the style of the drawing."""
@@ -351,9 +334,9 @@ class Recipe(engine.Recipe):
             # Beyond what a picture can show drawings could differ without end.
             terms["diversity"] = -knobs.diversity * left * F.l1_loss(again.clamp(-1, 1), painted.clamp(-1, 1))
         if knobs.identity:
-            terms |= self._identity(step, self._made(step), picture(batch["photo"]))
+            terms |= self._onlookers.identity(step, self._made(step), picture(batch["photo"]))
         if knobs.attributes:
-            terms["attributes"] = knobs.attributes * self._attributes(self._made(step), picture(batch["photo"]))
+            terms |= self._onlookers.attributes(self._made(step), picture(batch["photo"]))
         if knobs.texture:
             judged = self._judged(step, self._made(step)).values()
             deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
@@ -389,7 +372,7 @@ class Recipe(engine.Recipe):
 
     def _judged(self, step: Step, pictures: Tensor) -> Mapping[str, Tensor]:
         found: Mapping[str, Tensor] = step.networks["discriminator"](
-            augmented(pictures, step.random, self.config.augmented)
+            augmented(pictures, step.random, self.config.augmented), step.batch.get("cluster")
         )
         return found
 
@@ -400,54 +383,55 @@ class Recipe(engine.Recipe):
             if self.config.direction != "caricature":
                 return self._painted_once(step)[0]
             photo, random = picture(step.batch["photo"]), step.random
-            strength, code = STRENGTHS[1] * random.uniform(), random.normal(CODE_SIZE)
+            strength, code = STRONGEST * random.uniform(), random.normal(CODE_SIZE)
             with torch.no_grad():
                 warped = step.networks["warp"](photo, strength, code, torch.ones_like(code[:, : len(PARTS)]))
-            drawn: Tensor = step.networks["painter"](warped, step.batch["style"])
+            style = step.batch["other_style" if self.config.reader else "style"]
+            drawn: Tensor = step.networks["painter"](warped, style)
             return drawn.float()
 
         return step.once("made", make)
-
-    def _identity(self, step: Step, made: Tensor, photo: Tensor) -> dict[str, Tensor]:
-        """What the face encoder says of pictures and of what was made of them; terms without a weight are not there."""
-        knobs, look = self.config, self._recogniser.network.to(made.device)
-        with torch.no_grad():
-            known = look(faces_of_square(photo))
-        seen = look(faces_of_square(made))
-        cosine = similarity(seen, known)
-        step.note("recognised", (cosine >= knobs.threshold).float().mean())
-        terms = {
-            "hinge": knobs.hinge * identity_hinge(cosine, knobs.threshold),
-            "cosine": knobs.cosine * (1 - cosine).mean(),
-            "contrast": knobs.contrast * contrast(seen, known, knobs.temperature),
-            "distillation": knobs.distillation * neighbour_loss(seen, known, knobs.softness),
-        }
-        return {name: term for name, term in terms.items() if getattr(knobs, name)}
-
-    def _attributes(self, made: Tensor, photo: Tensor) -> Tensor:
-        """How far what the classifier says of pictures is from what it says of the photos."""
-        judge = self._classifier
-        look = judge.network.to(made.device)
-        with torch.no_grad():
-            known = look(shown(photo, judge.size))
-        return attribute_loss(look(shown(made, judge.size)), known)
 
     # Examples, and what is looked at
 
     def stream(self, data: Path) -> Stream:
         knobs, pack = self.config, Pack(data)
-        pairs = Shuffled(self._rows(pack, 0, len(pack) - knobs.apart), knobs.seed)
-        if not knobs.texture:
-            return pairs
-        drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
-        return Beside(pairs, Shuffled(Views(drawings, knobs.side), knobs.seed + 1))
+        rows = self._rows(pack, 0, len(pack) - knobs.apart)
+        pairs: Stream = Shuffled(rows, knobs.seed)
+        if knobs.prototypes:
+            seen = in_order(rows, knobs.batch, len(rows))
+            prototypes = self._onlookers.prototypes(seen, "image" if knobs.part == "warp" else "photo")
+            pairs = Known(pairs, prototypes.numpy())
+        return self._beside(pairs, pack) if knobs.texture else pairs
 
-    def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Rows:
+    def _beside(self, pairs: Stream, pack: Pack) -> Stream:
+        """With drawings of others, if asked for with the styles that are read of them, and the kinds of those."""
+        knobs = self.config
+        drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
+        told: dict[str, NDArray[Any]] = {}
+        if knobs.reader:
+            whole = in_order(Views(drawings, FRAME, margin=0, varied=False), knobs.batch, len(drawings))
+            with torch.no_grad():
+                told["other_style"] = torch.cat([self._reader.network(each["image"]) for each in whole]).numpy()
+        if knobs.clusters:
+            told["cluster"] = clusters(told["other_style"], knobs.clusters, knobs.seed)
+        alike = None
+        if knobs.matched:
+            alike = knobs.matched, column(drawings, knobs.matched)
+            if lonely := set(column(pack, knobs.matched).tolist()) - set(alike[1].tolist()):
+                raise DataError(f"{drawings.path}: no drawing has {knobs.matched} {lonely.pop()}, as photos have")
+        return Beside(pairs, Views(drawings, knobs.side), knobs.seed + 1, told, alike)
+
+    def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Shapes | Drawings:
         """Of the part; `varied`: to learn from, not to be measured by."""
-        if self.config.part == "warp":
-            return Shapes(pack, begin, end, varied=varied)
-        unseen = UNSEEN if varied and self.config.direction == "photo" else ""
-        return Drawings(pack, self.config.side, begin, end, unseen=unseen)
+        knobs = self.config
+        told = [*(["person"] if knobs.prototypes else []), *([knobs.matched] if knobs.matched else [])]
+        for name in told:
+            column(pack, name)
+        if knobs.part == "warp":
+            return Shapes(pack, begin, end, varied=varied, told=told)
+        unseen = UNSEEN if varied and knobs.direction == "photo" else ""
+        return Drawings(pack, knobs.side, begin, end, unseen=unseen, told=told)
 
     def sheet(self, networks: Networks, examples: Batch, random: Random) -> Sheet:
         """What is translated; of the warp its own code, none at two strengths, another; else drawings, some in styles.

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -31,6 +32,8 @@ from training.engine.randomness import Random, Rows
 from training.engine.recipe import configured
 from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
+from training.losses import frozen
+from training.losses.identity import faces_of_square
 from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
 from training.networks.satnet_r import Restorer, Translator, from_state
@@ -40,6 +43,9 @@ from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 
 TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}
 SMALL = {"side": 128, "warp_width": 4, "paint_width": 4, "discriminator_width": 2}
+READER = Path(__file__).parents[3] / "models" / "style" / "1"
+OF_CARICATURES = {"diversity": 0.0, "reader": "", "matched": "", "clusters": 0}
+"""What photos of drawings are made without."""
 IDENTITY = {"hinge": 1.0, "cosine": 1.0, "contrast": 1.0, "distillation": 1.0, "threshold": 0.9}
 
 
@@ -50,10 +56,10 @@ def drawings_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [
         Example(
             noise(random, 256, 512),
-            {"source": "studio (CC0)"},
-            {"style": random.standard_normal(STYLE_SIZE).astype(np.float32)},
+            {"source": "studio (CC0)", "person": "ab"[number % 2]},
+            {"style": random.standard_normal(STYLE_SIZE).astype(np.float32), "male": np.float64(number % 2)},
         )
-        for _ in range(6)
+        for number in range(6)
     ]
     write(path, rows)
     return path
@@ -64,7 +70,7 @@ def others_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawings of nobody in particular."""
     path, random = tmp_path_factory.mktemp("others") / "others.pack", np.random.default_rng(2)
     names = {"domain": "drawing", "source": "sketches (CC0)"}
-    write(path, [Example(noise(random, 128, 128), names) for _ in range(3)])
+    write(path, [Example(noise(random, 128, 128), names, {"male": np.float64(male)}) for male in (0, 1, 1)])
     return path
 
 
@@ -118,6 +124,10 @@ def settings_(others: Path, encoder: Path, judge: Path) -> dict[str, object]:
         "recogniser": str(encoder),
         "attributes": 1.0,
         "classifier": str(judge),
+        "prototypes": True,
+        "reader": str(READER),
+        "matched": "male",
+        "clusters": 2,
         **IDENTITY,
     }
 
@@ -183,7 +193,7 @@ def test_the_other_direction_learns_from_the_same_pairs(
     part: str, shapes: Path, drawings: Path, settings: dict[str, object]
 ) -> None:
     """By each phase too, in the painter's case with all in its loss that can be."""
-    data, more = (shapes, {}) if part == "warp" else (drawings, settings | {"diversity": 0.0})
+    data, more = (shapes, {}) if part == "warp" else (drawings, settings | OF_CARICATURES)
     every_phase_learns(toy(direction="photo", **more), data)
 
 
@@ -266,6 +276,64 @@ def test_a_warp_is_held_by_who_it_is_of(shapes: Path, encoder: Path) -> None:
     assert pulled(networks["warp"].head) and not pulled(networks["painter"])
 
 
+def test_a_person_is_known_by_all_its_photos(drawings: Path, encoder: Path) -> None:
+    """What a picture is held against is the mean of its person's, not what the encoder sees in that photo."""
+    recipe = toy(part="paint", recogniser=str(encoder), cosine=1.0, prototypes=True)
+    batch = first_batch(recipe, drawings)
+    look = frozen.recogniser(encoder).network
+    with torch.no_grad():
+        photos = [Drawings(Pack(drawings), 128, 0, 4).row(place, np.random.default_rng(0))["photo"] for place in (0, 2)]
+        seen = F.normalize(look(faces_of_square(picture(torch.from_numpy(np.stack(photos))))), dim=1)
+    first = batch["prototype"][batch["person"] == 0]
+    assert len(first) and torch.allclose(first, F.normalize(seen.sum(0), dim=0), atol=1e-4)
+    networks = recipe.networks()
+    networks["warp"], networks["painter"] = Sees(batch["photo"]), Sees(batch["photo"])
+    held = recipe.paint_loss(stepped(networks, batch))["cosine"]
+    with torch.no_grad():
+        own = F.cosine_similarity(look(faces_of_square(picture(batch["photo"]))), batch["prototype"])
+    assert held.item() == pytest.approx((1 - own).mean().item(), abs=1e-5) and held > 1e-3
+
+
+def test_what_is_judged_is_drawn_in_the_styles_of_drawings(drawings: Path, others: Path) -> None:
+    """As the reader reads them, of somebody alike, and the discriminator is told of which kind it is."""
+    chosen = {"texture": 1.0, "drawings": str(others), "reader": str(READER), "matched": "male", "clusters": 2}
+    recipe = toy(part="paint", **chosen)
+    batch, networks, given = first_batch(recipe, drawings), recipe.networks(), list[torch.Tensor]()
+    networks["painter"].register_forward_hook(lambda _, taken, __: given.append(taken[1]))
+    recipe.paint_loss(stepped(networks, batch))
+    assert torch.equal(given[0], batch["style"]) and torch.equal(given[1], batch["other_style"])
+    pack, reader = Pack(others), frozen.reader(READER)
+    images = [cv2.resize(each, (256, 256), interpolation=cv2.INTER_LINEAR) for each in pack.images()]
+    read = reader.network(torch.from_numpy(np.stack(images)))
+    for style, male in zip(batch["other_style"], batch["male"], strict=True):
+        nearest = int((read - style).abs().mean(1).argmin())
+        assert (read[nearest] - style).abs().mean() < 0.2 and pack.columns["male"][nearest] == male
+    recipe.discriminator_loss(stepped(networks, batch))["adversarial"].backward()
+    assert all(pulled(view.projection) for view in networks["discriminator"].views.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"matched": "age"}, "has no column age"),
+        ({"clusters": 4}, "3 drawings are of no 4 kinds"),
+        ({"prototypes": True, "cosine": 1.0, "drawn": True}, "has no column person"),
+    ],
+)
+def test_packs_that_do_not_tell_enough_are_named(
+    settings: dict[str, object], complaint: str, drawings: Path, others: Path, encoder: Path, tmp_path: Path
+) -> None:
+    """Before anything is learnt."""
+    chosen = {"texture": 1.0, "drawings": str(others), "reader": str(READER), "recogniser": str(encoder), **settings}
+    data = drawings
+    if chosen.pop("drawn", False):
+        data = tmp_path / "unnamed.pack"
+        image, style = np.zeros((256, 512, 3), np.uint8), np.zeros(STYLE_SIZE, np.float32)
+        write(data, [Example(image, {}, {"style": style})] * 4)
+    with pytest.raises(DataError, match=complaint):
+        toy(part="paint", **chosen).stream(data)
+
+
 def test_a_discriminator_can_see_patches_alone(drawings: Path, settings: dict[str, object]) -> None:
     """Each phase still learns."""
     recipe = toy(**{**settings, "whole": False})
@@ -320,6 +388,9 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"diversity": 1.0}, RecipeError, "diversity: is of part=paint and direction=caricature"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
+        ({"prototypes": True}, RecipeError, "prototypes: are what hinge, cosine, contrast and distillation ask for"),
+        ({"reader": "models/style/1"}, RecipeError, "reader: is of texture and direction=caricature"),
+        ({"clusters": 2}, RecipeError, "matched and clusters: are of styles that a reader reads"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
         ({"joined": "nowhere"}, RunError, "nowhere is no run"),
     ],
