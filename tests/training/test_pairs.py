@@ -1,5 +1,6 @@
 """Pairs that the procedural caricaturist draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,21 @@ def test_shapes_are_taught_by_a_part_of_the_caricaturist(packed: Path, source: s
     assert np.array_equal(rows["landmarks"], Pack(both).columns["landmarks"])
     for face, code, move in zip(rows["landmarks"], rows["code"], rows["displacement"], strict=True):
         assert np.allclose(move, wanted.displacement(face.astype(float), code=code), atol=1e-3)
+
+
+def test_what_a_table_says_of_photos_is_said_of_their_pairs(packed: Path) -> None:
+    """Who it is, and whatever numbers there are, beside the terms."""
+    portraits = Portraits.load(packed / "train.npz")
+    names = np.array([f"{packed}/{number}.jpg" for number in range(12)])
+    persons, ages = np.array([f"person {number}" for number in range(12)]), np.arange(12.0)
+    labels = {"person": persons, "age": ages, "source": np.array(["studio (CC0)"] * 12)}
+    replace(portraits, names=names, labels=labels).save(packed / "train.npz")
+    told = CliRunner().invoke(app, ["drawings", str(packed), str(packed / "out.pack"), "--count", "3"])
+    assert told.exit_code == 0, told.output
+    pack = Pack(packed / "out.pack")
+    assert pack.present("source") == ("studio (CC0)",) and pack.present("geometry")
+    who = [pack.names["person"][code] for code in pack.columns["person"]]
+    assert who == [f"person {age:.0f}" for age in pack.columns["age"]]
 
 
 @pytest.mark.parametrize("kind, source", [("drawings", "law"), ("shapes", "photos")])

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from training.console import told
+from training.data.pack import Pack
 from training.evaluation.ablations.bench import Bench
 from training.evaluation.ablations.figures import COLUMNS, LINES, add, figures, line, table
 from training.evaluation.ablations.runs import Runs, keep_to
@@ -40,7 +41,12 @@ def main(
 ) -> None:
     """Train and judge every variant that has no figures yet; then the tables."""
     packs = {"both": shapes, "law": law, "artists": artists}
-    can = {each.name for each in VARIANTS if packs[each.taught] and (classifier or each.name != ATTRIBUTES)}
+    told_of = {*Pack(drawings).columns, ""}
+    can = {
+        each.name
+        for each in VARIANTS
+        if packs[each.taught] and each.told in told_of and (classifier or each.name != ATTRIBUTES)
+    }
     chosen = [each for each in VARIANTS if each.name in can & set(only or names())]
     if unknown := set(only or ()) - {each.name for each in chosen}:
         raise typer.BadParameter(f"--only: no variant {', '.join(sorted(unknown))}; there are {', '.join(names())}")

@@ -20,7 +20,7 @@ from training.engine.errors import RunError
 from training.engine.recipe import configured
 from training.engine.run import Run
 from training.engine.session import Session
-from training.evaluation.ablations.variants import BASE, Variant, named
+from training.evaluation.ablations.variants import BASE, VARIANTS, Variant, named
 from training.recipes.satnet_r import NAME, Recipe
 
 BUDGET, DRAWN = "budget.json", "drawn.pack"
@@ -64,13 +64,18 @@ class Runs:
 
     @cached_property
     def _drawn(self) -> Path:
-        """Drawings without their photos, of the pairs that are learnt from: what a discriminator takes for drawings."""
+        """Drawings without their photos, of the pairs that are learnt from: what a discriminator takes for drawings.
+
+        With what the pack tells of them that variants ask for.
+        """
         path, pack = self.into / DRAWN, Pack(self.drawings)
         if not path.exists():
             sources = [pack.names["source"][code] for code in pack.columns["source"][: -BASE["apart"]]]
             halves = (np.hsplit(pack.image(index), 2)[1] for index in range(len(sources)))
             names = ({"domain": DRAWING, "source": source} for source in sources)
-            write(path, map(Example, halves, names))
+            told = {each.settings["matched"] for each in VARIANTS if "matched" in each.settings} & pack.columns.keys()
+            numbers = ({name: pack.columns[name][index] for name in told} for index in range(len(sources)))
+            write(path, map(Example, halves, names, numbers))
         return path
 
 

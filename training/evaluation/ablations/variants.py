@@ -26,6 +26,8 @@ ATTRIBUTES = "attributes"
 
 LOOSE: Mapping[str, Any] = {"colour": 0.1, "edges": 0.3, "lines": 0.1}
 """A tenth of the weight of pairs."""
+STYLES: Mapping[str, Any] = {"texture": 0.1, **LOOSE, "reader": "models/style/1", "clusters": 6}
+"""A discriminator that sees drawings in the styles of others."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Variant:
     """Whether the average of the weights is judged, or else the weights themselves."""
     strength: float = 1.0
     """At which it is judged."""
+    told: str = ""
+    """A column that the drawings must have."""
 
     @property
     def begins(self) -> str:
@@ -68,6 +72,7 @@ VARIANTS = (
     Variant("paint-unwarped", "and the drawing without the warp?", "paint", run=PAINT, strength=0.0),
     Variant("hinge", "identity: like the person, up to a threshold?", "paint", {"hinge": 1.0, "threshold": 0.6}),
     Variant("cosine", "identity: ever more like the person?", "paint", {"cosine": 1.0}),
+    Variant("prototypes", "more like all its photos?", "paint", {"cosine": 1.0, "prototypes": True}, told="person"),
     Variant("contrast", "identity: rather the person than the batch's others?", "paint", {"contrast": 1.5}),
     Variant("distillation", "identity: like whom the person is like?", "paint", {"distillation": 25.0}),
     Variant("distillation-sharp", "the nearest ones above all?", "paint", {"distillation": 35.0, "softness": 0.05}),
@@ -79,6 +84,8 @@ VARIANTS = (
     Variant(
         "texture-diverse", "and every style another drawing?", "paint", {"texture": 0.1, **LOOSE, "diversity": 0.1}
     ),
+    Variant("texture-styles", "drawn as others were drawn, of whom it is told the kind?", "paint", STYLES),
+    Variant("texture-matched", "as those of the same sex?", "paint", {**STYLES, "matched": "gender"}, told="gender"),
 )
 """Terms of frozen networks have weights at which each pulls about alike at a trained painter, half as hard as pairs do.
 
