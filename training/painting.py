@@ -26,6 +26,7 @@ from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.recipe import Measured, Plan, Positive, Share, Stream
 from training.engine.run import Run
 from training.metrics.deviation import agreed
+from training.networks.folded import counted
 from training.networks.warp import FRAME, Warp, WarpHead
 
 WARP = "satnet_r"
@@ -82,9 +83,7 @@ class Recipe(engine.Recipe):
             settings = {"width": cls.width(found)}
         except KeyError as error:
             raise CheckpointError(f"{source} is no {cls.graph.__name__.lower()}: it has no {name}.{error}") from None
-        own = cls(cls.Config(**settings)).networks()[name].state_dict()
-        counters = {key: torch.zeros_like(value) for key, value in own.items() if key.endswith("num_batches_tracked")}
-        return settings, {name: counters | found}
+        return settings, {name: counted(found, cls(cls.Config(**settings)).networks()[name])}
 
     @staticmethod
     @abstractmethod

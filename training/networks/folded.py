@@ -5,6 +5,8 @@ B batch, C channels, H W height and width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,3 +49,9 @@ class Residual(nn.Module):
 def doubled(x: Tensor) -> Tensor:
     """Bilinear upsampling by two."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def counted(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A state of a network with its counters of batches, of which a published file has none: they stand at 0."""
+    counters = [key for key in network.state_dict() if key.endswith("num_batches_tracked")]
+    return {key: torch.zeros((), dtype=torch.long) for key in counters} | dict(state)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from training.data.looks import Look, laid_down, ruling
 from training.networks.discriminators import Discriminator, Halved, Projection, Trunk, View
+from training.networks.folded import counted
 from training.networks.painters import Exemplar, FlatPainter, LayerPainter, Painter, coloured
 from training.networks.pixels import picture, pixels
 from training.networks.warp import FRAME, Warp, WarpHead, no_code
@@ -135,8 +136,7 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
         parts["exemplar"] = Exemplar(len(state["exemplar.1.weight"]))
     kind = next(kind for kind, names in GRAPHS.items() if set(names) == set(parts))
     model = kind(*parts.values())
-    counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
-    model.load_state_dict(counters | state)  # BatchNorm counts batches while training; the file does not carry that
+    model.load_state_dict(counted(state, model))
     return model.eval()
 
 

@@ -71,6 +71,7 @@ from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.deviation import agreed
 from training.metrics.warp import explained, folded
+from training.networks.folded import counted
 from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import GRAPHS, discriminator
@@ -228,7 +229,7 @@ class Recipe(engine.Recipe):
         except KeyError as error:
             raise CheckpointError(f"{source} is no translator of this kind: it has no {error}") from None
         whole = cls(Config(**settings)).networks()
-        grown = {name: _grown(states[name], each.state_dict()) for name, each in whole.items() if name in states}
+        grown = {name: _grown(states[name], each) for name, each in whole.items() if name in states}
         return {**settings, "learnt": tuple(grown)}, grown
 
     def fitted(self, data: Path, parent: Mapping[str, Any]) -> Self:
@@ -527,11 +528,11 @@ class Recipe(engine.Recipe):
         return self._kind.contract(self.config.side, provenance)
 
 
-def _grown(found: Tensors, own: Tensors) -> Tensors:
-    """The state with zeros for further inputs, for codes, and for counters of batches, which a file does not carry."""
-    states = dict(found)
-    for key, value in own.items():
-        if key.endswith(("film.weight", "num_batches_tracked")):
+def _grown(found: Tensors, network: nn.Module) -> Tensors:
+    """The state with zeros for further inputs and for codes."""
+    states = counted(found, network)
+    for key, value in network.state_dict().items():
+        if key.endswith("film.weight"):
             states.setdefault(key, torch.zeros_like(value))
         elif key in found and found[key].ndim > 1 and found[key].shape[1] < value.shape[1]:
             states[key] = torch.zeros_like(value)
