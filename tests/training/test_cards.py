@@ -18,7 +18,7 @@ from training.data.recognition import FRAME, TEST, Faces, Photo, Sight
 from training.evaluation.cards.__main__ import app
 from training.evaluation.cards.caricature import STRENGTHS
 from training.evaluation.cards.encoder import drawn_by
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.metrics.interval import Interval
 
 CARDS = "training.evaluation.cards"

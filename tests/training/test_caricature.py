@@ -10,7 +10,7 @@ from export.contract import STYLE
 from export.weights import load_state
 from tests.training.carried import carried
 from training.data.caricaturist import CODE_SIZE
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.networks.satnet_r import Translator, from_state
 from training.networks.warp import PARTS
 

@@ -9,7 +9,7 @@ import torch
 from export.weights import load_state
 from tests.training.carried import carried
 from training.data.proportions import displacement
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.networks.satnet_r import from_state
 from training.networks.warp import PARTS
 

@@ -9,7 +9,7 @@ from training.data.drawn import STRENGTHS, drawings, main, request
 from training.data.errors import DataError
 from training.data.pack import Pack
 from training.data.recognition import FRAME, TEST, TRAIN, Faces, realigned
-from training.evaluation.exported import Exported
+from training.exported import Exported
 
 
 @pytest.fixture(name="faces")

@@ -27,11 +27,11 @@ from training.data.errors import DataError
 from training.data.pack import Example, write
 from training.engine.errors import RunError
 from training.evaluation.evaluate import Evaluation, evaluate, network
-from training.evaluation.exported import Exported, Warp
 from training.evaluation.findings import Findings, Sheet, meaning
 from training.evaluation.gallery import Gallery, Seen, has_domain
 from training.evaluation.report import line, page
 from training.evaluation.translation import Pair, add_attributes, add_kept, add_lips, add_teachers
+from training.exported import Exported, Warp
 from training.losses.frozen import Classifier
 from training.metrics.features import Encoder
 from training.metrics.judge import Face

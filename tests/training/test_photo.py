@@ -10,7 +10,7 @@ from training.data.looks import STYLES
 from training.data.painter import paint
 from training.data.pairs import UNSEEN, exaggerated
 from training.data.portraits import Landmarker
-from training.evaluation.exported import Exported
+from training.exported import Exported
 
 MODELS = Path(__file__).parents[2] / "models"
 

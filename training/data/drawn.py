@@ -24,7 +24,7 @@ from training.data.disguise import Rng
 from training.data.errors import DataError
 from training.data.pack import Pack, write
 from training.data.recognition import FRAME, TRAIN, Faces, realigned
-from training.evaluation.exported import Exported
+from training.exported import Exported
 
 STRENGTHS = 0.5, 2.0
 BATCH = 64

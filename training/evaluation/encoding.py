@@ -8,10 +8,10 @@ import numpy as np
 
 from training.console import watched
 from training.data.errors import DataError
-from training.evaluation.exported import Exported
 from training.evaluation.faces import faces
 from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery
+from training.exported import Exported
 from training.metrics.encoders import cosine, figures, nearness
 from training.metrics.judge import Judge, sized
 from training.metrics.verification import all_pairs

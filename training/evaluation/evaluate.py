@@ -12,9 +12,9 @@ from export.contract import Contract
 from training.data.errors import DataError
 from training.data.sources import DRAWING, PHOTO
 from training.evaluation import encoding, generation, translation
-from training.evaluation.exported import Exported, Request
 from training.evaluation.findings import Findings
 from training.evaluation.gallery import Gallery, has_domain
+from training.exported import Exported, Request
 from training.losses import frozen
 from training.metrics import statistics
 from training.metrics.features import Dlib, Encoder, Inception, Network

@@ -9,9 +9,9 @@ import numpy as np
 
 from export.alignment import Image
 from training.evaluation.comparison import compare
-from training.evaluation.exported import Exported, Request
 from training.evaluation.findings import Findings, Sheet
 from training.evaluation.gallery import Gallery
+from training.exported import Exported, Request
 from training.metrics.diversity import diversity
 from training.metrics.features import Network
 

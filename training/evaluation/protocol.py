@@ -22,9 +22,9 @@ from training.data.points import Points, five
 from training.data.portraits import Landmarker
 from training.data.recognition import TRAIN
 from training.data.sources import Picture
-from training.evaluation.exported import Exported
 from training.evaluation.faces import look
 from training.evaluation.findings import meaning
+from training.exported import Exported
 from training.metrics.protocols import Embeddings, Fold, Search, Spread, named, refuse_known
 
 F = TypeVar("F", Fold, Search)

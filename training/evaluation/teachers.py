@@ -5,7 +5,7 @@ from __future__ import annotations
 from export.contract import Contract
 from export.repository import GRAPH
 from training.data import dlib_networks, terms
-from training.evaluation.exported import Exported
+from training.exported import Exported
 
 
 def teachers(model: Exported) -> frozenset[str]:

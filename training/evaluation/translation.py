@@ -15,11 +15,11 @@ from training.data.attributes import ANSWERS, UNKNOWN, Codes, codes_of
 from training.data.crops import part
 from training.data.points import five
 from training.evaluation.comparison import compare
-from training.evaluation.exported import Exported, Request, Warp
 from training.evaluation.faces import faces
 from training.evaluation.findings import Findings, Sheet
 from training.evaluation.gallery import Gallery, Seen
 from training.evaluation.teachers import dlib_s, teachers
+from training.exported import Exported, Request, Warp
 from training.losses.frozen import Classifier
 from training.metrics import attributes, interval
 from training.metrics.classifier import answers

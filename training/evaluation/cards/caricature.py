@@ -18,7 +18,7 @@ from training.data.pairs import exaggerated
 from training.data.portraits import Portraits
 from training.data.portraits import gather as gather_portraits
 from training.evaluation.cards.arguments import Model, Packed
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.metrics.judge import Face, Judge, measure
 from training.metrics.judge import sheet as contact_sheet
 from training.metrics.lips import reddened_rate, redness

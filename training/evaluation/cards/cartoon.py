@@ -16,7 +16,7 @@ from training.data.portraits import Portraits, set_aside_drawings
 from training.data.portraits import gather as gather_portraits
 from training.evaluation.cards.arguments import Data, Model, Packed
 from training.evaluation.evaluate import network
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.metrics.distances import kernel
 from training.metrics.features import described, labelled
 from training.metrics.judge import sheet as contact_sheet

@@ -17,7 +17,7 @@ from training.data.drawn import drawings as drawn
 from training.data.pack import Pack
 from training.data.recognition import CHECK, MARGIN, TEST, Faces, Sight, Teacher, gather, photos, see
 from training.evaluation.cards.arguments import Data, Model
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.metrics.encoders import Embed, against_drawings, against_others, realised, table, unit
 
 

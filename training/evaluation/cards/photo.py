@@ -17,8 +17,8 @@ from training.data.painter import paint
 from training.data.pairs import UNSEEN, exaggerated
 from training.data.recognition import TEST, photos
 from training.evaluation.cards.arguments import Data, Model, Packed
-from training.evaluation.exported import Exported
 from training.evaluation.restoration import Eyes, People, recognised
+from training.exported import Exported
 from training.metrics.judge import sheet as contact_sheet
 
 

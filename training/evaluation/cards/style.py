@@ -13,7 +13,7 @@ from training.data.looks import STYLES, nearest
 from training.data.painter import paint
 from training.data.portraits import Portraits
 from training.evaluation.cards.arguments import Model, Packed
-from training.evaluation.exported import Exported
+from training.exported import Exported
 
 
 def styles(

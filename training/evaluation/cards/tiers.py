@@ -12,7 +12,7 @@ from training.console import told
 from training.data.pictures import squared
 from training.data.portraits import Portraits
 from training.evaluation.cards.arguments import Packed
-from training.evaluation.exported import Exported
+from training.exported import Exported
 from training.metrics.judge import Judge, measure, sized
 
 RUNS = 100
