@@ -145,8 +145,9 @@ class Recipe(engine.Recipe):
         settings, averages = Run(Path(self.config.joined)).averages(WARP)
         if (settings.get("direction", "caricature"), settings["part"]) != (self.direction, "warp"):
             raise RecipeError(f"joined: {self.config.joined} has learnt no warp of direction={self.direction}")
-        warp = Warp(WarpHead(settings["warp_width"]), self.config.side).eval()
-        warp.load_state_dict(averages["warp"])
+        head = WarpHead(settings["warp_width"])
+        head.load_state_dict({key.removeprefix("head."): value for key, value in averages["warp"].items()})
+        warp = Warp(head, self.config.side, gentle=self.direction == "caricature")
         return self.graph(warp, networks[self.painter]).eval()
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:

@@ -20,7 +20,7 @@ from training.networks.satnet_r import (
     from_state,
 )
 from training.networks.size import parameter_count
-from training.networks.warp import FRAME, PARTS, Warp, WarpHead, eased, part_masks
+from training.networks.warp import FAR, FRAME, GENTLER, LONGER, PARTS, Warp, WarpHead, eased, part_masks
 
 SIDE = 128
 
@@ -106,6 +106,26 @@ def test_every_strength_moves_further(network: Translator, images: Tensor) -> No
         ]
     sizes = [field.abs().mean().item() for field in fields]
     assert sizes == sorted(sizes) and sizes[0] > 0
+
+
+class Moves(nn.Module):
+    """A head that moves all cells of each face equally fast, by a share of FAR."""
+
+    def forward(self, face: Tensor, code: Tensor) -> Tensor:
+        return torch.tensor([0.2, 1.0, 2.0, 4.0])[:, None, None, None].expand(4, 2, 32, 32) * FAR * 2 / FRAME / 2**0.5
+
+
+def test_who_is_far_from_the_mean_is_multiplied_by_less() -> None:
+    """All are moved longer than told, who is moved fast less so, and yet ever further."""
+    none, one, alike = torch.zeros(4, CODE_SIZE), torch.ones(4), torch.ones(4, len(PARTS))
+    plain, gentle = (
+        Warp(Moves(), SIDE, gentle=each).velocity(torch.zeros(4, 3, SIDE, SIDE), one, none, alike).amax((1, 2, 3))
+        for each in (False, True)
+    )
+    shares = (gentle / plain).tolist()
+    assert shares[0] == shares[1] == pytest.approx(LONGER)
+    assert shares[2:] == pytest.approx([LONGER * 2**-GENTLER, LONGER * 4**-GENTLER])
+    assert (gentle.diff() > 0).all()
 
 
 def test_a_code_begins_as_nothing_and_zero_stays_nothing(network: Translator) -> None:
@@ -228,7 +248,7 @@ def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
         state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
         assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
     for side in (FRAME, 2 * FRAME):
-        draughtsman = Draughtsman(Warp(WarpHead(4), side), LayerPainter(side, 4)).eval()
+        draughtsman = Draughtsman(Warp(WarpHead(4), side, gentle=True), LayerPainter(side, 4)).eval()
         state = {key: each for key, each in draughtsman.state_dict().items() if not key.endswith("num_batches_tracked")}
         large = torch.zeros(1, side, side, 3, dtype=torch.uint8)
         assert torch.equal(drawn(from_state(state), large), drawn(draughtsman, large))

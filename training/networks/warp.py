@@ -19,6 +19,9 @@ LOOK_AT = 128  # the head looks at pictures of this side
 CELLS = 32  # the velocity field's resolution
 SQUARINGS = 5  # the field is integrated over 2^5 steps
 PARTS = ("eyes", "nose", "mouth", "jaw")
+FAR = 4.0  # pixels: how fast a face is moved that is as far from the mean as half of all faces, root mean square
+GENTLER = 0.8  # the power by which those that are moved faster are moved for less time; 1 would move all as far
+LONGER = 1.2  # how much longer all are moved instead
 
 
 class WarpHead(nn.Module):
@@ -93,9 +96,11 @@ def identity(side: int) -> Tensor:
 class Warp(nn.Module):
     """Exaggerates pictures [B, 3, S, S] by the velocity that a head sees in them; S is 128 or a multiple of it."""
 
-    def __init__(self, head: WarpHead, side: int = FRAME) -> None:
+    def __init__(self, head: WarpHead, side: int = FRAME, *, gentle: bool = False) -> None:
+        """`gentle`: with faces that are far from the mean, whose deviation is multiplied by less."""
         super().__init__()
         self.head, self.flow, self.side = head, Flow(), side
+        self.register_buffer("far", torch.tensor(FAR * 2 / FRAME) if gentle else None)
         self.register_buffer("centres", identity(side)[0, 0, 0], persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
@@ -111,7 +116,11 @@ class Warp(nn.Module):
         """
         velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
-        return velocity * share * eased(strength)[:, None, None, None]
+        time = eased(strength)
+        if self.far is not None:
+            speed = velocity.square().sum(1).mean((1, 2)).sqrt()
+            time = time * LONGER * (self.far / speed.clamp(min=self.far)) ** GENTLER
+        return velocity * share * time[:, None, None, None]
 
     def forward(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
         """The exaggerated photo [B, 3, S, S]; strength 0 gives the photo itself."""

@@ -216,6 +216,7 @@ class Recipe(engine.Recipe):
         for key, value in state.items():
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
+        states["warp"].pop("far", None)  # how gently it goes is for the graph
         try:
             settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
             if "flat" in states:
@@ -498,7 +499,8 @@ class Recipe(engine.Recipe):
         for name in GRAPHS[graph]:
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
-        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side).eval()}
+        gentle = knobs.direction == "caricature"
+        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side, gentle=gentle).eval()}
         return graph(*(whole[name] for name in GRAPHS[graph]))
 
     @property
