@@ -38,11 +38,14 @@ def test_a_service_that_does_not_start_says_why(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(not Path(sys.executable).with_name("likeness").exists(), reason="likeness is not installed")
 def test_the_demo_draws_and_verifies_its_photo():
-    """The script ends well, writes the picture, and prints where it is, the identity score and the timings."""
+    """The script ends well, writes the picture, and prints where it is, ever less likeness, and the timings."""
     done = subprocess.run([sys.executable, "demo/run.py"], cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr
     with Image.open(run.RESULT) as picture:
-        assert picture.size == (512, 256)
+        assert picture.size == (1024, 256)
     assert str(run.RESULT) in done.stdout
-    assert "the same person: similarity" in done.stdout
+    found = [
+        float(each) for each in re.findall(r"strength [\d.]+ +.*the same person: similarity ([\d.]+)", done.stdout)
+    ]
+    assert len(found) == 3 and found == sorted(found, reverse=True)
     assert re.search(r"translate \d+ ms, verify \d+ ms", done.stdout)
