@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +19,10 @@ from training.engine.phase import Batch, Step
 from training.engine.recipe import Plan
 from training.losses.attributes import attribute_loss, shown
 from training.losses.distillation import neighbour_loss
-from training.losses.frozen import Classifier, Recogniser, classifier, recogniser
+from training.losses.frozen import Classifier, Frozen, classifier, recogniser
 from training.losses.identity import contrast, faces_of_square, identity_hinge, prototypes, similarity
 from training.networks.pixels import picture
+from training.networks.sphereface import SphereFace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +78,12 @@ class Onlookers:
         return [each.name for each in self._all]
 
     @property
-    def _all(self) -> Sequence[Recogniser | Classifier]:
+    def _all(self) -> Sequence[Frozen[Any]]:
         asked = self._settings
         return [*([self._recogniser] if asked.identity else []), *([self._classifier] if asked.attributes else [])]
 
     @cached_property
-    def _recogniser(self) -> Recogniser:
+    def _recogniser(self) -> Frozen[SphereFace]:
         return recogniser(Path(self._settings.recogniser))
 
     @cached_property

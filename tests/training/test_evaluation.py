@@ -343,7 +343,7 @@ def test_a_classifier_says_what_drawings_keep(models: Path) -> None:
     seen = [Seen(image, attributes={"eyeglasses": label}) for image, label in zip(photo, labels, strict=True)]
     pairs = [Pair(*each, None, None) for each in zip(seen, photo, drawing, strict=True)]
     model, found = Exported(models / "caricature"), Findings()
-    judge = Classifier(Bright(), 32, "judge, sha256 0", ())
+    judge = Classifier(Bright(), "judge, sha256 0", (), 32)
     add_kept(found, model, pairs, judge, Path("photos"))
     values = {name: each.value for name, each in found.figures.items()}
     assert values == {"kept/eyeglasses": 0.75, "kept/eyeglasses/no": 1, "kept/eyeglasses/yes": 0.5}
@@ -358,7 +358,7 @@ def test_a_classifier_that_taught_the_model_is_no_evidence(tmp_path: Path) -> No
     publish(tmp_path, "taught", 1, {"model.onnx": file})
     image, found = np.zeros((256, 256, 3), np.uint8), Findings()
     pairs = [Pair(Seen(image, attributes={"smiling": 1}), image, image, None, None)]
-    add_kept(found, Exported(tmp_path / "taught"), pairs, Classifier(Bright(), 32, "judge, sha256 1", ()), Path("x"))
+    add_kept(found, Exported(tmp_path / "taught"), pairs, Classifier(Bright(), "judge, sha256 1", (), 32), Path("x"))
     assert any("judge was in the losses of taught/1" in remark for remark in found.remarks)
 
 

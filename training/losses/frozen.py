@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from torch import nn
 
 from export.repository import GRAPH, Repository, RepositoryError
 from training.data.terms import foreign as foreign_source
@@ -20,20 +22,30 @@ from training.networks.satnet_r import StyleReader, from_state
 from training.networks.sphereface import SphereFace
 from training.networks.vgg import Vgg16
 
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
 
 @dataclass(frozen=True)
-class Recogniser:
-    """A face encoder that learns no more."""
+class Frozen(Generic[NetworkT]):
+    """A network that learns no more."""
 
-    network: SphereFace
+    network: NetworkT
     name: str
     """What it is called, with its file's digest."""
     sources: tuple[str, ...]
     """Data sets that it was trained on, and their terms."""
 
 
-def recogniser(path: Path) -> Recogniser:
-    """Of a published model's folder (models/NAME/VERSION), a run of `sphereface`, or a checkpoint of sphere20a.
+@dataclass(frozen=True)
+class Classifier(Frozen[Attributes]):
+    """One of attributes."""
+
+    size: int
+    """Pixels of the squares that it learnt on, which show the frame of export.alignment.SQUARE_256."""
+
+
+def recogniser(path: Path) -> Frozen[SphereFace]:
+    """A face encoder of a published model (models/NAME/VERSION), a run of `sphereface`, or a checkpoint of sphere20a.
 
     CheckpointError or RunError if there is none.
     """
@@ -49,19 +61,7 @@ def recogniser(path: Path) -> Recogniser:
         network.load_state_dict(state)
     except (RepositoryError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is no face encoder: {error}") from error
-    return Recogniser(network.eval().requires_grad_(False), _digested(name, file), sources)
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A classifier of attributes that learns no more."""
-
-    network: Attributes
-    size: int
-    """Pixels of the squares that it learnt on, which show the frame of export.alignment.SQUARE_256."""
-    name: str
-    """As of a recogniser."""
-    sources: tuple[str, ...]
+    return Frozen(network.eval().requires_grad_(False), _digested(name, file), sources)
 
 
 def classifier(run: Path) -> Classifier:
@@ -73,21 +73,12 @@ def classifier(run: Path) -> Classifier:
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{run} has no classifier of attributes: {error}") from error
     name = _digested(run.absolute().name, Run(run).latest)
-    return Classifier(network.eval().requires_grad_(False), settings["size"], name, tuple(settings["sources"]))
+    frozen = network.eval().requires_grad_(False)
+    return Classifier(frozen, name, tuple(settings["sources"]), size=settings["size"])
 
 
-@dataclass(frozen=True)
-class Reader:
-    """What reads the style of a drawing, and learns no more."""
-
-    network: StyleReader
-    name: str
-    """As of a recogniser."""
-    sources: tuple[str, ...]
-
-
-def reader(path: Path) -> Reader:
-    """Of a published model's folder. CheckpointError if there is none."""
+def reader(path: Path) -> Frozen[StyleReader]:
+    """What reads styles, of a published model's folder. CheckpointError if there is none."""
     try:
         name, file, state, sources = _published(path)
         network = from_state(state)
@@ -95,7 +86,7 @@ def reader(path: Path) -> Reader:
         raise CheckpointError(f"{path} reads no styles: {error}") from error
     if not isinstance(network, StyleReader):
         raise CheckpointError(f"{path} reads no styles: it is a {type(network).__name__.lower()}")
-    return Reader(network.requires_grad_(False), _digested(name, file), sources)
+    return Frozen(network.requires_grad_(False), _digested(name, file), sources)
 
 
 def perceptual(path: Path) -> tuple[Vgg16, str]:

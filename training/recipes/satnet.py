@@ -56,13 +56,13 @@ from training.losses.adversarial import (
     note_signs,
     of_domain,
 )
-from training.losses.frozen import Recogniser, perceptual, recogniser
+from training.losses.frozen import Frozen, perceptual, recogniser
 from training.losses.identity import identity_hinge, similarity
 from training.losses.perceptual import domain_invariant
 from training.metrics.monitor import Sample, distances_in_loop
 from training.networks.pixels import picture
 from training.networks.satnet import Generator, StyleReader, Translator, discriminator, strengths
-from training.networks.sphereface import HEIGHT, WIDTH, pictures_to_faces
+from training.networks.sphereface import HEIGHT, WIDTH, SphereFace, pictures_to_faces
 from training.networks.vgg import Vgg16
 from training.originals import satnet as original
 
@@ -182,7 +182,7 @@ class Recipe(engine.Recipe):
         return [*names, self._perceptual[1]] if self.config.perceptual else names
 
     @cached_property
-    def _recogniser(self) -> Recogniser:
+    def _recogniser(self) -> Frozen[SphereFace]:
         return recogniser(Path(self.config.recogniser))
 
     @cached_property

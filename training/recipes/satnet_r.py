@@ -66,7 +66,7 @@ from training.engine.recipe import ORIGINS, Measured, Positive, Share, Sheet, St
 from training.engine.run import Run
 from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
 from training.losses.augmentation import augmented
-from training.losses.frozen import Reader, reader
+from training.losses.frozen import Frozen, reader
 from training.losses.penalties import lazy, r1
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.deviation import agreed
@@ -74,7 +74,7 @@ from training.metrics.warp import explained, folded
 from training.networks.folded import counted
 from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
-from training.networks.satnet_r import GRAPHS, discriminator
+from training.networks.satnet_r import GRAPHS, StyleReader, discriminator
 from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
 from training.onlookers import Looking, Onlookers
 
@@ -259,7 +259,7 @@ class Recipe(engine.Recipe):
         return Onlookers(self.config)
 
     @cached_property
-    def _reader(self) -> Reader:
+    def _reader(self) -> Frozen[StyleReader]:
         return reader(Path(self.config.reader))
 
     def networks(self) -> dict[str, nn.Module]:
