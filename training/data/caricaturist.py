@@ -13,7 +13,7 @@ import numpy as np
 from export.alignment import apply, similarity
 from training.data.portraits import MIRROR
 
-FACTOR = 2.75  # what strength 1 multiplies a deviation by
+FACTOR = 2.75  # what strength 1 multiplies a small deviation by
 TILT_SHARE = 0.5  # the share of the exaggeration that the asymmetric part gets
 EXPRESSION_SHARE = (
     0.15  # the share that the mouth's own shape gets: a smile is of the moment, place and width are the person's
