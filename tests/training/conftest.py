@@ -1,15 +1,18 @@
-"""Made-up faces of 68 points in the translator's frame, and the pictures of the assets with them."""
+"""Made-up faces of 68 points in the translator's frame, the pictures of the assets with them, a small face encoder."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from export.alignment import SQUARE_256
 from training.data.caricaturist import FaceSpace
 from training.data.pictures import read
 from training.data.portraits import Landmarker, aligned
+from training.losses.margin import AngleLinear
+from training.networks.sphereface import SphereFace
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -88,3 +91,12 @@ def portraits():
     """Three photos in the translator's frame, uint8 [256, 256, 3], with their landmarks [68, 2]."""
     landmarker, photos = Landmarker(), [read(path) for path in sorted(ASSETS.glob("*.jpg"))]
     return [aligned(photo, landmarker(photo)) for photo in photos]
+
+
+@pytest.fixture(name="encoder", scope="session")
+def encoder_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small face encoder's file, as of sphere20a."""
+    torch.manual_seed(7)
+    path = tmp_path_factory.mktemp("encoder") / "sphere.pth"
+    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, path)
+    return path

@@ -24,20 +24,16 @@ from training.evaluation.ablations.bench import Bench
 from training.evaluation.ablations.figures import COLUMNS, table
 from training.evaluation.ablations.runs import Runs, weights
 from training.evaluation.ablations.variants import BASE, VARIANTS, Variant, named
-from training.losses.margin import AngleLinear
 from training.metrics.interval import Interval
 from training.metrics.judge import Face
-from training.networks.sphereface import SphereFace
 
 KINDS = 2
 TOY = {"warp_width": 4, "paint_width": 4, "discriminator_width": 2, "batch": 2, "apart": 2, "report": 2}
 
 
 @pytest.fixture(autouse=True)
-def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def toy(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks of few channels, a small face encoder, and a judge who sees a face of few numbers in everything."""
-    encoder = tmp_path_factory.mktemp("encoder") / "sphere.pth"
-    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, encoder)
     for name, value in {**TOY, "recogniser": str(encoder)}.items():
         monkeypatch.setitem(BASE, name, value)
     for variant in VARIANTS:

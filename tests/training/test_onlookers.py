@@ -9,9 +9,7 @@ import torch
 from tests.training.recipes.conformance import stepped
 from training.engine.errors import CheckpointError, RecipeError
 from training.losses.identity import faces_of_square
-from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
-from training.networks.sphereface import SphereFace
 from training.onlookers import Looking, Onlookers
 
 
@@ -21,15 +19,6 @@ class Settings(Looking):
 
     images: int = 4
     batch: int = 2
-
-
-@pytest.fixture(name="encoder")
-def encoder_(tmp_path: Path) -> Path:
-    """A small face encoder's file, as of sphere20a."""
-    torch.manual_seed(7)
-    path = tmp_path / "sphere.pth"
-    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, path)
-    return path
 
 
 PHOTOS = torch.randint(0, 256, (4, 128, 128, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -26,9 +26,8 @@ from training.engine.phase import Step
 from training.engine.randomness import Random, Rows
 from training.engine.run import Run
 from training.engine.session import Session, publish_run
-from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
-from training.networks.sphereface import SphereFace, pictures_to_faces
+from training.networks.sphereface import pictures_to_faces
 from training.networks.vgg import Vgg16
 from training.recipes.satnet import GENERATORS, Config, Recipe
 
@@ -239,15 +238,6 @@ def test_the_same_person_is_drawn_like_the_other_picture() -> None:
 
 
 # Frozen networks
-
-
-@pytest.fixture(name="encoder", scope="module")
-def encoder_(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small face encoder's file, as of sphere20a."""
-    torch.manual_seed(7)
-    path = tmp_path_factory.mktemp("encoder") / "sphere.pth"
-    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, path)
-    return path
 
 
 @pytest.fixture(name="faces", scope="module")

@@ -34,10 +34,8 @@ from training.engine.run import FACTS, KEPT, LATEST, Run
 from training.engine.session import Session, import_run, publish_run
 from training.losses import frozen
 from training.losses.identity import faces_of_square
-from training.losses.margin import AngleLinear
 from training.networks.pixels import picture
 from training.networks.satnet_r import Restorer, Translator, from_state
-from training.networks.sphereface import SphereFace
 from training.networks.warp import PARTS, Warp, part_masks
 from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 
@@ -71,15 +69,6 @@ def others_(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path, random = tmp_path_factory.mktemp("others") / "others.pack", np.random.default_rng(2)
     names = {"domain": "drawing", "source": "sketches (CC0)"}
     write(path, [Example(noise(random, 128, 128), names, {"male": np.float64(male)}) for male in (0, 1, 1)])
-    return path
-
-
-@pytest.fixture(name="encoder", scope="module")
-def encoder_(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small face encoder's file, as of sphere20a."""
-    torch.manual_seed(7)
-    path = tmp_path_factory.mktemp("encoder") / "sphere.pth"
-    torch.save({**SphereFace(4, 4).state_dict(), "fc6.weight": AngleLinear(512, 2).weight.data}, path)
     return path
 
 
@@ -317,21 +306,18 @@ def test_what_is_judged_is_drawn_in_the_styles_of_drawings(drawings: Path, other
     [
         ({"matched": "age"}, "has no column age"),
         ({"clusters": 4}, "3 drawings are of no 4 kinds"),
-        ({"prototypes": True, "cosine": 1.0, "drawn": True}, "has no column person"),
+        ({"prototypes": True, "cosine": 1.0}, "has no column person"),
     ],
 )
 def test_packs_that_do_not_tell_enough_are_named(
-    settings: dict[str, object], complaint: str, drawings: Path, others: Path, encoder: Path, tmp_path: Path
+    settings: dict[str, object], complaint: str, others: Path, encoder: Path, tmp_path: Path
 ) -> None:
     """Before anything is learnt."""
     chosen = {"texture": 1.0, "drawings": str(others), "reader": str(READER), "recogniser": str(encoder), **settings}
-    data = drawings
-    if chosen.pop("drawn", False):
-        data = tmp_path / "unnamed.pack"
-        image, style = np.zeros((256, 512, 3), np.uint8), np.zeros(STYLE_SIZE, np.float32)
-        write(data, [Example(image, {}, {"style": style})] * 4)
+    image, style = np.zeros((256, 512, 3), np.uint8), np.zeros(STYLE_SIZE, np.float32)
+    write(tmp_path / "untold.pack", [Example(image, {}, {"style": style})] * 4)
     with pytest.raises(DataError, match=complaint):
-        toy(part="paint", **chosen).stream(data)
+        toy(part="paint", **chosen).stream(tmp_path / "untold.pack")
 
 
 def test_a_discriminator_can_see_patches_alone(drawings: Path, settings: dict[str, object]) -> None:
