@@ -33,7 +33,7 @@ def stargan(side: int, classes: int) -> Discriminator:
     [
         (patch, 2_764_737),
         (lambda: patch(before=6, norm=nn.BatchNorm2d), 2_768_705),
-        (lambda: satnet.discriminator(attention=False), 8_271_171),
+        (lambda: satnet.discriminator(attention=False, spectral=False), 8_271_171),
         (lambda: satnet.discriminator(scales=1), 3_085_378),
         (lambda: satnet.discriminator(layers=3, scales=1), 741_378),
         (lambda: stargan(128, 5), 44_762_048),

@@ -30,12 +30,17 @@ def test_satnet_has_the_published_sizes() -> None:
     assert parameter_count(judge) == 3 * 3_085_378 and parameter_count(small) == 2 * 741_378
 
 
-def test_without_attention_it_is_munit() -> None:
-    """Part by part."""
+def test_with_neither_attention_nor_spectral_norm_it_is_munit() -> None:
+    """Part by part; either alone is none of both, and normalisation has no parameters of its own."""
     with torch.device("meta"):
-        generator, judge = Generator(attention=False), discriminator(attention=False)
+        generator, judge = Generator(attention=False), discriminator(attention=False, spectral=False)
     assert parts(generator) == [5_385_856, 2_764_936, 5_754_627, 1_120_768]
     assert parameter_count(generator) == 15_026_187 and parameter_count(judge) == 8_271_171
+    assert not any("parametrizations" in name for name in judge.state_dict())
+    with torch.device("meta"):
+        normalised = discriminator(attention=False)
+    assert parameter_count(normalised) == 8_271_171
+    assert sum(name.endswith("original") for name in normalised.state_dict()) == 3 * 3
 
 
 @pytest.mark.parametrize(("width", "published"), [(16, 1.43e6), (24, 2.88e6), (32, 4.84e6), (48, 10.3e6)])

@@ -1,4 +1,4 @@
-"""SATNet's networks, and with no attention MUNIT's: content and style apart, put together by AdaIN.
+"""SATNet's networks, and with neither attention nor spectral normalisation MUNIT's: content and style apart, put together by AdaIN.
 
 Huang et al. 2018, "Multimodal Unsupervised Image-to-Image Translation", appendix B.2; what SATNet adds is attention of
 each place to all others (Zhang et al. 2019) with one more residual block behind it, in both generators' encoders of
@@ -98,9 +98,12 @@ class Generator(nn.Module):
         _begin(self, nn.init.kaiming_normal_)
 
 
-def discriminator(width: int = 64, layers: int = 4, scales: int = 3, *, attention: bool = True) -> Discriminator:
+def discriminator(
+    width: int = 64, layers: int = 4, scales: int = 3, *, attention: bool = True, spectral: bool = True
+) -> Discriminator:
     """Logits of patches [B, 1, h, w] of the picture at each of `scales` sizes: `halved_0_patch` and so on."""
-    found = Discriminator({f"halved_{times}": _view(width, layers, times, attention) for times in range(scales)})
+    views = {f"halved_{times}": _view(width, layers, times, attention, spectral) for times in range(scales)}
+    found = Discriminator(views)
     _begin(found, partial(nn.init.normal_, std=0.02))
     return found
 
@@ -141,8 +144,8 @@ def _widths(width: int, halvings: int) -> list[int]:
     return [width << number for number in range(halvings + 1)]
 
 
-def _view(width: int, layers: int, times: int, attention: bool) -> View:
-    trunk = Trunk((2,) * layers, width, spectral_from=1 if attention else None, edges="reflect")
+def _view(width: int, layers: int, times: int, attention: bool, spectral: bool) -> View:
+    trunk = Trunk((2,) * layers, width, spectral_from=1 if spectral else None, edges="reflect")
     looking = nn.Sequential(trunk, SelfAttention(trunk.channels)) if attention else trunk
     return View(looking, {"patch": nn.Conv2d(trunk.channels, 1, 1)}, seen=Halved(times))
 

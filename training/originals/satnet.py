@@ -203,18 +203,20 @@ def _discriminator(state: Tensors) -> tuple[dict[str, Any], dict[str, str]]:
     scales = _count(state, r"a\.cnns\.\d+\.0\.conv\.weight")
     layers = _count(state, r"a\.cnns\.0\.\d+\.conv\.(module\.)?bias")
     attention = _count(state, r"a\.cnns\.0\.\d+\.gamma") > 0
+    spectral = _count(state, r"a\.cnns\.0\.\d+\.conv\.module\.bias") > 0
     knobs = {
         "discriminator_channels": len(state[f"a.{_FIRST_JUDGED}"]),
         "layers": layers,
         "scales": scales,
         "attention": attention,
+        "spectral": spectral,
     }
     names = dict[str, str]()
     for scale in range(scales):
         theirs, view = f"cnns.{scale}", f"views.halved_{scale}"
         trunk = f"{view}.trunk.0" if attention else f"{view}.trunk"
         for number in range(layers):
-            name = _normalised if attention and number else _plain
+            name = _normalised if spectral and number else _plain
             names |= name(f"{theirs}.{number}.conv", f"{trunk}.{2 * number}")
         if attention:
             names |= _attention(f"{theirs}.{layers}", f"{view}.trunk.1")

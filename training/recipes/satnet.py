@@ -102,7 +102,9 @@ class Config(Plan):
     halvings: int = 2
     blocks: int = 4
     attention: bool = True
-    """Without it, and without the blocks and norms that come with it, the networks are MUNIT's."""
+    """In encoders of content, decoders and discriminators, with one more block behind it in the former two."""
+    spectral: bool = True
+    """Normalisation of the discriminators' trunks. With neither it nor attention the networks are MUNIT's."""
     style_size: int = 8
     mapping: int = 256
     discriminator_channels: int = 64
@@ -195,7 +197,7 @@ class Recipe(engine.Recipe):
         judge = (knobs.discriminator_channels, knobs.layers, knobs.scales)
         return {
             **{name: Generator(*form, attention=knobs.attention) for name in GENERATORS},
-            **{name: discriminator(*judge, attention=knobs.attention) for name in DISCRIMINATORS},
+            **{name: discriminator(*judge, attention=knobs.attention, spectral=knobs.spectral) for name in DISCRIMINATORS},
         }
 
     def phases(self) -> Sequence[Phase]:
