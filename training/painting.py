@@ -147,7 +147,7 @@ class Recipe(engine.Recipe):
             raise RecipeError(f"joined: {self.config.joined} has learnt no warp of direction={self.direction}")
         head = WarpHead(settings["warp_width"])
         head.load_state_dict({key.removeprefix("head."): value for key, value in averages["warp"].items()})
-        warp = Warp(head, self.config.side, gentle=self.direction == "caricature")
+        warp = Warp(head, self.config.side, gentle=self.direction == "caricature", even=True)
         return self.graph(warp, networks[self.painter]).eval()
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:

@@ -128,6 +128,22 @@ def test_who_is_far_from_the_mean_is_multiplied_by_less() -> None:
     assert (gentle.diff() > 0).all()
 
 
+def test_a_face_is_moved_as_its_mirror_image_is() -> None:
+    """Whatever the head has learnt: the field is the same, turned over, with x pointing the other way; the code's too."""
+    torch.manual_seed(0)
+    head = WarpHead(4).eval()
+    nn.init.normal_(head.film.weight, std=0.1)
+    faces, code, one, alike = torch.rand(2, 3, SIDE, SIDE), torch.randn(2, CODE_SIZE), torch.ones(2), torch.ones(2, 4)
+    with torch.no_grad():
+        fields = {
+            even: [Warp(head, SIDE, even=even).displacement(each, one, code, alike) for each in (faces, faces.flip(3))]
+            for even in (True, False)
+        }
+    turned = {even: field.flip(3) * torch.tensor([-1.0, 1.0])[:, None, None] for even, (_, field) in fields.items()}
+    assert torch.allclose(fields[True][0], turned[True], atol=1e-6)
+    assert not torch.allclose(fields[False][0], turned[False], atol=1e-6)
+
+
 def test_a_code_begins_as_nothing_and_zero_stays_nothing(network: Translator) -> None:
     """A new head gives the same for every code; one that has learnt gives what it would without, for zero alone."""
     torch.manual_seed(0)
@@ -248,7 +264,7 @@ def test_what_is_exported_is_rebuilt_from_its_state(images: Tensor) -> None:
         state = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
         assert torch.equal(drawn(from_state(state), whole), drawn(network, whole))
     for side in (FRAME, 2 * FRAME):
-        draughtsman = Draughtsman(Warp(WarpHead(4), side, gentle=True), LayerPainter(side, 4)).eval()
+        draughtsman = Draughtsman(Warp(WarpHead(4), side, gentle=True, even=True), LayerPainter(side, 4)).eval()
         state = {key: each for key, each in draughtsman.state_dict().items() if not key.endswith("num_batches_tracked")}
         large = torch.zeros(1, side, side, 3, dtype=torch.uint8)
         assert torch.equal(drawn(from_state(state), large), drawn(draughtsman, large))

@@ -124,7 +124,8 @@ def from_state(state: dict[str, Tensor]) -> nn.Module:
     parts: dict[str, nn.Module] = {}
     side = state["rows"].shape[1] if "rows" in state else FRAME
     if "warp.head.stem.0.0.weight" in state:
-        parts["warp"] = Warp(WarpHead(len(state["warp.head.stem.0.0.weight"])), side, gentle="warp.far" in state)
+        head = WarpHead(len(state["warp.head.stem.0.0.weight"]))
+        parts["warp"] = Warp(head, side, gentle="warp.far" in state, even="warp.mirror" in state)
     if "flat.stem.0.weight" in state:
         parts["flat"] = FlatPainter(width=2 * len(state["flat.stem.0.weight"]))
     if "layers.fine.0.0.weight" in state:

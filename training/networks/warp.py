@@ -96,11 +96,15 @@ def identity(side: int) -> Tensor:
 class Warp(nn.Module):
     """Exaggerates pictures [B, 3, S, S] by the velocity that a head sees in them; S is 128 or a multiple of it."""
 
-    def __init__(self, head: WarpHead, side: int = FRAME, *, gentle: bool = False) -> None:
-        """`gentle`: with faces that are far from the mean, whose deviation is multiplied by less."""
+    def __init__(self, head: WarpHead, side: int = FRAME, *, gentle: bool = False, even: bool = False) -> None:
+        """`gentle`: with faces that are far from the mean, whose deviation is multiplied by less.
+
+        `even`: a face is moved as its mirror image is, by the mean of what the head sees in both.
+        """
         super().__init__()
         self.head, self.flow, self.side = head, Flow(), side
         self.register_buffer("far", torch.tensor(FAR * 2 / FRAME) if gentle else None)
+        self.register_buffer("mirror", torch.tensor([-1.0, 1.0])[:, None, None] if even else None)
         self.register_buffer("centres", identity(side)[0, 0, 0], persistent=False)
         self.register_buffer("masks", part_masks(), persistent=False)
 
@@ -114,13 +118,20 @@ class Warp(nn.Module):
 
         `strength` [B], 0..3; `code` [B, 8]; `parts` [B, 4], how much of the strength each of PARTS gets.
         """
-        velocity = self.head(F.avg_pool2d(picture, self.side // LOOK_AT), code)
+        velocity = self._seen(F.avg_pool2d(picture, self.side // LOOK_AT), code)
         share = 1 + ((parts - 1)[:, :, None, None] * self.masks).sum(1, keepdim=True)
         time = eased(strength)
         if self.far is not None:
             speed = velocity.square().sum(1).mean((1, 2)).sqrt()
             time = time * LONGER * (self.far / speed.clamp(min=self.far)) ** GENTLER
         return velocity * share * time[:, None, None, None]
+
+    def _seen(self, face: Tensor, code: Tensor) -> Tensor:
+        seen: Tensor = self.head(face, code)
+        if self.mirror is None:
+            return seen
+        # A mirrored face is as far from the mean along each component, if the other way: codes are for both.
+        return (seen + self.head(face.flip(3), code).flip(3) * self.mirror) / 2
 
     def forward(self, picture: Tensor, strength: Tensor, code: Tensor, parts: Tensor) -> Tensor:
         """The exaggerated photo [B, 3, S, S]; strength 0 gives the photo itself."""

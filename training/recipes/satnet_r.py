@@ -216,7 +216,8 @@ class Recipe(engine.Recipe):
         for key, value in state.items():
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
-        states["warp"].pop("far", None)  # how gently it goes is for the graph
+        for graphs in ("far", "mirror"):  # how gently it goes, and whether it looks twice, is for the graph
+            states["warp"].pop(graphs, None)
         try:
             settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
             if "flat" in states:
@@ -500,7 +501,7 @@ class Recipe(engine.Recipe):
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
         gentle = knobs.direction == "caricature"
-        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side, gentle=gentle).eval()}
+        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side, gentle=gentle, even=True).eval()}
         return graph(*(whole[name] for name in GRAPHS[graph]))
 
     @property

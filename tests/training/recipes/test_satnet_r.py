@@ -498,7 +498,7 @@ def test_a_published_translator_is_gone_on_with(
         networks[name].load_state_dict(own[name])
     with torch.no_grad():
         request = {name: torch.from_numpy(value)[None] for name, value in translate.contract.values({}).items()}
-        warp = Warp(networks["warp"].head, 128, gentle=True).eval()
+        warp = Warp(networks["warp"].head, 128, gentle=True, even=True).eval()
         drawn = Translator(warp, networks["painter"])(torch.from_numpy(photo)[None], **request)
     assert np.abs(drawn[0].numpy().astype(int) - translate(photo)).max() <= 1
     with pytest.raises(RecipeError, match="the exemplar was never trained"):
