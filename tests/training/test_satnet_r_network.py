@@ -129,7 +129,7 @@ def test_who_is_far_from_the_mean_is_multiplied_by_less() -> None:
 
 
 def test_a_face_is_moved_as_its_mirror_image_is() -> None:
-    """Whatever the head has learnt: the field is the same, turned over, with x pointing the other way; the code's too."""
+    """Whatever the head has learnt, with any code: the field is turned over, and x points the other way."""
     torch.manual_seed(0)
     head = WarpHead(4).eval()
     nn.init.normal_(head.film.weight, std=0.1)

@@ -194,9 +194,9 @@ def exaggerated(
 
 
 def random_reshaping(face: np.ndarray, space: FaceSpace, random: np.random.Generator) -> np.ndarray:
-    """Moves of the landmarks [68, 2] that make of a face somebody who has a random share of what is particular about it.
+    """Moves of the landmarks [68, 2] that make of a face somebody who has a random share of what is its own.
 
-    The rest is another's, so that who the photo is of does not tell how it is exaggerated.
+    The rest is another's, so that whom the photo is of does not tell how it is exaggerated.
     """
     kept = random.random()
     other = RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations

@@ -1,4 +1,4 @@
-"""SATNet's networks, and with neither attention nor spectral normalisation MUNIT's: content and style apart, put together by AdaIN.
+"""SATNet's networks, or MUNIT's (with neither attention nor spectral norm): content and style, joined by AdaIN.
 
 Huang et al. 2018, "Multimodal Unsupervised Image-to-Image Translation", appendix B.2; what SATNet adds is attention of
 each place to all others (Zhang et al. 2019) with one more residual block behind it, in both generators' encoders of

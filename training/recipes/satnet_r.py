@@ -34,12 +34,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,14 +45,11 @@ from export.contract import Contract
 from export.precision import Stored
 from training.contracts.satnet_r import KINDS, Kind
 from training.data.caricaturist import CODE_SIZE
-from training.data.errors import DataError
 from training.data.looks import STYLE_SIZE, STYLES
 from training.data.pack import Pack
-from training.data.paired import Beside, Drawings, Known, Shapes, clusters, column, opened
+from training.data.paired import Drawings, Known, Shapes, column, opened
 from training.data.pairs import UNSEEN
-from training.data.sources import DRAWING
 from training.data.streams import Shuffled, in_order
-from training.data.views import Views
 from training.engine import checkpoint
 from training.engine import recipe as engine
 from training.engine.checkpoint import Tensors
@@ -64,19 +59,17 @@ from training.engine.phase import Batch, Networks, Phase, Step, adamw
 from training.engine.randomness import Random
 from training.engine.recipe import ORIGINS, Measured, Positive, Share, Sheet, Stream
 from training.engine.run import Run
-from training.losses.adversarial import NON_SATURATING, always_wins, by_heart, note_signs
-from training.losses.augmentation import augmented
-from training.losses.frozen import Frozen, reader
-from training.losses.penalties import lazy, r1
+from training.losses.adversarial import always_wins, by_heart
 from training.losses.reconstruction import edges, fine_lines, landmark_error
 from training.metrics.deviation import agreed
 from training.metrics.warp import explained, folded
 from training.networks.folded import counted
 from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
-from training.networks.satnet_r import GRAPHS, StyleReader, discriminator
+from training.networks.satnet_r import GRAPHS
 from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
 from training.onlookers import Looking, Onlookers
+from training.texture import Texture, Textured
 
 NAME = "satnet_r"
 STRONGEST = 2.5
@@ -90,7 +83,7 @@ SHOWN = tuple(STYLES)[:4]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Looking):
+class Config(Looking, Textured):
     """Of the warp; what the painter has otherwise is in docs/satnet-r.md."""
 
     images: int = 132_000
@@ -117,29 +110,8 @@ class Config(Looking):
     edges: float = 3.0
     lines: float = 1.0
     style: float = 0.1
-    texture: float = 0.0
-    """The weight of a discriminator's word; it sees `drawings`."""
-    drawings: str = ""
-    """A pack of drawings of any photos, aligned to square-256; or of photos, where these are made."""
-    domain: str = DRAWING
-    """Which of its pictures are looked at."""
-    reader: str = ""
-    """A published reader of styles (models/style/1): what the discriminator sees is drawn in those of `drawings`."""
-    matched: str = ""
-    """A column of both packs: the drawing whose style a photo gets is of somebody who is alike in it."""
-    clusters: Annotated[int, Field(ge=0)] = 0
-    """How many kinds of those styles there are, of which the discriminator is told the picture's."""
     diversity: float = 0.0
     """Of how far another style changes a drawing; less and less of it (StarGAN v2, Choi et al. 2020, equation 4)."""
-    discriminator_width: Positive = 32
-    whole: bool = True
-    """Whether the discriminator sees the whole of a picture beside its patches."""
-    discriminator_rate: float = 2e-4
-    gamma: float = 10.0
-    """Of the penalty R1, which comes with every `penalty_every`-th step."""
-    penalty_every: Positive = 16
-    augmented: Share = 1.0
-    """The share of pictures that each kind of augmentation changes before they are judged."""
     learnt: tuple[str, ...] = ()
     """Parts that were trained: this one, and those of the run that it begins from; of a published model, networks."""
     joined: str = ""
@@ -157,16 +129,14 @@ class Config(Looking):
             raise RecipeError("direction=cartoon: has no part=paint; cartoons are painted by the recipe cartoonist")
         if self.attributes and self.part == "warp":
             raise RecipeError("attributes: are what part=paint keeps")
-        if self.texture and not (self.part == "paint" and self.drawings):
-            raise RecipeError("texture: takes part=paint and drawings; --set drawings=PACK says where they are")
+        if self.texture and self.part == "warp":
+            raise RecipeError("texture: is what part=paint learns")
         if self.diversity and (self.part, self.direction) != ("paint", "caricature"):
             raise RecipeError("diversity: is of part=paint and direction=caricature, which is told a style")
         if self.identity and self.direction == "photo" and self.part == "warp":
             raise RecipeError("direction=photo: a face encoder stands in the loss of part=paint alone")
-        if self.reader and not (self.texture and self.direction == "caricature"):
-            raise RecipeError("reader: is of texture and direction=caricature, which is told a style")
-        if (self.matched or self.clusters) and not self.reader:
-            raise RecipeError("matched and clusters: are of styles that a reader reads; --set reader=models/style/1")
+        if self.reader and self.direction != "caricature":
+            raise RecipeError("reader: is of direction=caricature, which is told a style")
 
 
 def relit(face: Tensor, random: Random) -> Tensor:
@@ -244,24 +214,21 @@ class Recipe(engine.Recipe):
         return type(self)(replace(fitted.config, learnt=learnt))
 
     def sources(self, data: Path) -> Sequence[str]:
-        """Those of the drawings and of frozen networks too."""
-        knobs = self.config
-        drawings = Pack(Path(knobs.drawings)).present("source") if knobs.texture else ()
+        """Those of the geometry, of drawings of others and of frozen networks too."""
         geometry = Pack(data).present("geometry")
-        styles = self._reader.sources if knobs.reader else ()
-        return [*super().sources(data), *geometry, *drawings, *self._onlookers.sources, *styles]
+        return [*super().sources(data), *geometry, *self._onlookers.sources, *self._texture.sources]
 
     def teachers(self, data: Path) -> Sequence[str]:
         """The frozen networks, with their digests."""
-        return [*self._onlookers.names, *([self._reader.name] if self.config.reader else [])]
+        return [*self._onlookers.names, *self._texture.names]
 
     @cached_property
     def _onlookers(self) -> Onlookers:
         return Onlookers(self.config)
 
     @cached_property
-    def _reader(self) -> Frozen[StyleReader]:
-        return reader(Path(self.config.reader))
+    def _texture(self) -> Texture:
+        return Texture(self.config)
 
     def networks(self) -> dict[str, nn.Module]:
         """The warp of a run that trains the painter is as it is in use: its statistics are settled."""
@@ -273,10 +240,7 @@ class Recipe(engine.Recipe):
         if knobs.direction != "cartoon":
             found["painter"] = Painter(knobs.side, knobs.paint_width, deformable=knobs.deformable)
             found["exemplar"] = Exemplar()
-        if knobs.texture:
-            width, kinds = knobs.discriminator_width, knobs.clusters
-            found["discriminator"] = discriminator(knobs.side, width, whole=knobs.whole, kinds=kinds)
-        return found
+        return {**found, **self._texture.networks(knobs.side)}
 
     def phases(self) -> Sequence[Phase]:
         knobs = self.config
@@ -289,22 +253,7 @@ class Recipe(engine.Recipe):
             schedule=half_cosine(knobs.images, round(knobs.warm_up * knobs.images)),
             clip=knobs.clip,
         )
-        if not knobs.texture:
-            return (generator,)
-        judge = Phase(
-            name="discriminator",
-            trains=("discriminator",),
-            loss=self.discriminator_loss,
-            optimiser=lazy(knobs.discriminator_rate, (0.0, 0.99), knobs.penalty_every),
-        )
-        penalty = Phase(
-            name="r1",
-            trains=("discriminator",),
-            loss=self.gradient_penalty,
-            shares="discriminator",
-            every=knobs.penalty_every,
-        )
-        return (generator, judge, penalty)
+        return (generator, *self._texture.phases(self._made))
 
     def warp_loss(self, step: Step) -> Mapping[str, Tensor]:
         """Landmarks go where they should, and the whole field is the teacher's; both move by velocities that stay."""
@@ -341,9 +290,7 @@ class Recipe(engine.Recipe):
         if knobs.attributes:
             terms |= self._onlookers.attributes(self._made(step), picture(batch["photo"]))
         if knobs.texture:
-            judged = self._judged(step, self._made(step)).values()
-            deceived = torch.stack([NON_SATURATING.deceive(logits) for logits in judged]).mean()
-            terms["texture"] = knobs.texture * deceived
+            terms |= self._texture.deceived(step, self._made(step))
         return terms
 
     def _painted_once(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
@@ -356,28 +303,6 @@ class Recipe(engine.Recipe):
         if self.config.direction == "photo":
             return networks["painter"](drawing, read).float(), photo, read.float()
         return networks["painter"](photo, batch["style"]).float(), drawing, read.float()
-
-    def discriminator_loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Pictures of others are such pictures, those that were made are not."""
-        real, made = (self._judged(step, each) for each in (picture(step.batch["other"]), self._made(step).detach()))
-        note_signs(step, real["patch_real"], made["patch_real"])
-        losses = [NON_SATURATING.discriminator(real[name], made[name]) for name in real]
-        return {"adversarial": torch.stack(losses).mean()}
-
-    def gradient_penalty(self, step: Step) -> Mapping[str, Tensor]:
-        """Flat where those of others are."""
-
-        def judged(pictures: Tensor) -> Tensor:
-            return torch.stack([each.mean((1, 2, 3)) for each in self._judged(step, pictures).values()]).mean(0)
-
-        penalty = r1(judged, picture(step.batch["other"]))
-        return {"gradient": self.config.gamma * self.config.penalty_every * penalty}
-
-    def _judged(self, step: Step, pictures: Tensor) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = step.networks["discriminator"](
-            augmented(pictures, step.random, self.config.augmented), step.batch.get("cluster")
-        )
-        return found
 
     def _made(self, step: Step) -> Tensor:
         """The whole translation of the batch's photos, at any strength and code; else what is painted alone."""
@@ -405,25 +330,7 @@ class Recipe(engine.Recipe):
             seen = in_order(rows, knobs.batch, len(rows))
             prototypes = self._onlookers.prototypes(seen, "image" if knobs.part == "warp" else "photo")
             pairs = Known(pairs, prototypes.numpy())
-        return self._beside(pairs, pack) if knobs.texture else pairs
-
-    def _beside(self, pairs: Stream, pack: Pack) -> Stream:
-        """With drawings of others, if asked for with the styles that are read of them, and the kinds of those."""
-        knobs = self.config
-        drawings = Pack(Path(knobs.drawings)).where("domain", knobs.domain)
-        told: dict[str, NDArray[Any]] = {}
-        if knobs.reader:
-            whole = in_order(Views(drawings, FRAME, margin=0, varied=False), knobs.batch, len(drawings))
-            with torch.no_grad():
-                told["other_style"] = torch.cat([self._reader.network(each["image"]) for each in whole]).numpy()
-        if knobs.clusters:
-            told["cluster"] = clusters(told["other_style"], knobs.clusters, knobs.seed)
-        alike = None
-        if knobs.matched:
-            alike = knobs.matched, column(drawings, knobs.matched)
-            if lonely := set(column(pack, knobs.matched).tolist()) - set(alike[1].tolist()):
-                raise DataError(f"{drawings.path}: no drawing has {knobs.matched} {lonely.pop()}, as photos have")
-        return Beside(pairs, Views(drawings, knobs.side), knobs.seed + 1, told, alike)
+        return self._texture.beside(pairs, pack, knobs.side) if knobs.texture else pairs
 
     def _rows(self, pack: Pack, begin: int, end: int, *, varied: bool = True) -> Shapes | Drawings:
         """Of the part; `varied`: to learn from, not to be measured by."""

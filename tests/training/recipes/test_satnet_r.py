@@ -297,7 +297,7 @@ def test_what_is_judged_is_drawn_in_the_styles_of_drawings(drawings: Path, other
     for style, male in zip(batch["other_style"], batch["male"], strict=True):
         nearest = int((read - style).abs().mean(1).argmin())
         assert (read[nearest] - style).abs().mean() < 0.2 and pack.columns["male"][nearest] == male
-    recipe.discriminator_loss(stepped(networks, batch))["adversarial"].backward()
+    recipe.phases()[1].loss(stepped(networks, batch))["adversarial"].backward()
     assert all(pulled(view.projection) for view in networks["discriminator"].views.values())
 
 
@@ -362,6 +362,9 @@ def test_light_is_of_each_picture_alone() -> None:
     assert whole.abs().max() < 4
 
 
+PHOTOS = {"part": "paint", "direction": "photo", "texture": 1.0, "drawings": "some"}
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "complaint"),
     [
@@ -370,12 +373,14 @@ def test_light_is_of_each_picture_alone() -> None:
         ({"side": 64}, RecipeError, "side: must be 128 or 256, not 64"),
         ({"paint_width": 5}, RecipeError, "paint_width: must be even, not 5"),
         ({"direction": "cartoon", "part": "paint"}, RecipeError, "cartoons are painted by the recipe cartoonist"),
-        ({"texture": 1.0}, RecipeError, "texture: takes part=paint and drawings; --set drawings=PACK"),
+        ({"texture": 1.0}, RecipeError, "texture: takes drawings; --set drawings=PACK"),
+        ({"texture": 1.0, "drawings": "some"}, RecipeError, "texture: is what part=paint learns"),
         ({"diversity": 1.0}, RecipeError, "diversity: is of part=paint and direction=caricature"),
         ({"direction": "photo", "hinge": 1.0}, RecipeError, "a face encoder stands in the loss of part=paint alone"),
         ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
         ({"prototypes": True}, RecipeError, "prototypes: are what hinge, cosine, contrast and distillation ask for"),
-        ({"reader": "models/style/1"}, RecipeError, "reader: is of texture and direction=caricature"),
+        ({"reader": "models/style/1"}, RecipeError, "reader: is of texture, whose drawings it reads"),
+        ({**PHOTOS, "reader": "models/style/1"}, RecipeError, "reader: is of direction=caricature"),
         ({"clusters": 2}, RecipeError, "matched and clusters: are of styles that a reader reads"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
         ({"joined": "nowhere"}, RunError, "nowhere is no run"),
@@ -599,7 +604,8 @@ def test_a_published_restorer_is_gone_on_with(restorer: Path, photo: NDArray[np.
         networks[name].load_state_dict(own[name])
     with torch.no_grad():
         request = {name: torch.from_numpy(value)[None] for name, value in restore.contract.values({}).items()}
-        network = Restorer(networks["warp"].eval(), networks["painter"], networks["exemplar"])
+        warp = Warp(networks["warp"].head, 128, even=True).eval()
+        network = Restorer(warp, networks["painter"], networks["exemplar"])
         made = network(torch.from_numpy(photo)[None], **request)
     assert np.abs(made[0].numpy().astype(int) - restore(photo)).max() <= 1
 
