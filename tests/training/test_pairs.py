@@ -21,7 +21,6 @@ from training.data.pairs import (
     cartoon_shape_pair,
     cell_centres,
     drawing_pair,
-    random_reshaping,
     random_style,
     resampled,
     shape_pair,
@@ -64,16 +63,6 @@ def test_shapes_are_taught_by_a_part_of_the_caricaturist(packed: Path, source: s
     assert np.array_equal(rows["landmarks"], Pack(both).columns["landmarks"])
     for face, code, move in zip(rows["landmarks"], rows["code"], rows["displacement"], strict=True):
         assert np.allclose(move, wanted.displacement(face.astype(float), code=code), atol=1e-3)
-
-
-def test_whom_a_photo_is_of_does_not_tell_the_shape(space):
-    """Half of what is particular about a face is kept on average; what a shape has instead is as large as in faces."""
-    random = np.random.default_rng(0)
-    face = space.mean + (2 * space.deviations[0] * space.components[0]).reshape(68, 2)
-    shapes = [space.coefficients(face + random_reshaping(face, space, random)) for _ in range(400)]
-    apart = np.array(shapes) / space.deviations
-    assert apart[:, 0].mean() / 2 == pytest.approx(0.5, abs=0.1)
-    assert apart[:, 1:6].std(0) == pytest.approx(1, abs=0.2)
 
 
 def test_what_a_table_says_of_photos_is_said_of_their_pairs(packed: Path) -> None:

@@ -66,21 +66,16 @@ class FaceSpace:
 
         A warp code [8] says of each of the first components how far it counts: 1 at 0, 1.65 at 1, .61 at -1.
         """
-        coefficients = self.coefficients(face)
+        to_mean = similarity(face, self.mean)
+        fitted = apply(to_mean, face)
+        flat = (fitted - self.mean).reshape(-1) - (mouth(fitted) - mouth(self.mean)) @ self.expression
+        coefficients = flat @ self.components.T
         if code is not None:
             coefficients[:CODE_SIZE] *= np.exp(CODE_STEP * np.clip(code, -CODE_REACH, CODE_REACH))
         own = (coefficients @ self.components).reshape(68, 2)
         other = mirrored(own[None] + self.mean, side)[0] - self.mean
         even, odd = (own + other) / 2, (own - other) / 2
-        to_face = np.linalg.inv(similarity(face, self.mean)[:, :2])
-        return calm_mouth(even + TILT_SHARE * odd, self.mean) @ to_face.T
-
-    def coefficients(self, face: np.ndarray) -> np.ndarray:
-        """How far a face [68, 2] is from the mean along each component [K], pixels; its expression does not count."""
-        fitted = apply(similarity(face, self.mean), face)
-        flat = (fitted - self.mean).reshape(-1) - (mouth(fitted) - mouth(self.mean)) @ self.expression
-        found: np.ndarray = flat @ self.components.T
-        return found
+        return calm_mouth(even + TILT_SHARE * odd, self.mean) @ np.linalg.inv(to_mean[:, :2]).T
 
     def law(self) -> "FaceSpace":
         """The same without the artists' habit: deviations alone are exaggerated."""

@@ -1,6 +1,6 @@
 """Drawings for a face encoder: what a translator makes of photos, with all that is known of those.
 
-    python -m training.data.drawn FACES.pack models/caricature/6 MORE.pack
+    python -m training.data.drawn FACES.pack models/caricature/7 MORE.pack
 
 A photo and its drawing share the person and the teacher's descriptor, so that an encoder learns to see through paint
 and exaggeration. Half of the looks are the translator's own, half random; exaggerations differ in strength and kind.

@@ -39,7 +39,7 @@ from training.data.traits import traits
 SIDE = 256
 MOUTH = 4.0  # random moves of its corners and lips, pixels
 QUALITY = 97  # of the pictures: lines are fine
-RESHAPING = 1.1  # how much further from the mean others are that faces are made into
+RESHAPING = 0.8  # random reshaping of a face, in standard deviations of its space
 WARP_CELLS = 32
 COARSE = 64  # the side of layers that have no edges
 LOOK_AT = 128  # the warp head looks at pictures of this side
@@ -194,13 +194,8 @@ def exaggerated(
 
 
 def random_reshaping(face: np.ndarray, space: FaceSpace, random: np.random.Generator) -> np.ndarray:
-    """Moves of the landmarks [68, 2] that make of a face somebody who has a random share of what is its own.
-
-    The rest is another's, so that whom the photo is of does not tell how it is exaggerated.
-    """
-    kept = random.random()
-    other = RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations
-    noise = ((kept - 1) * space.coefficients(face) + np.sqrt(1 - kept**2) * other) @ space.components
+    """Moves of the landmarks [68, 2] that make somebody else of a face."""
+    noise = (RESHAPING * random.standard_normal(len(space.deviations)) * space.deviations) @ space.components
     noise += MOUTH * random.standard_normal(2) @ space.expression
     reshaping: np.ndarray = noise.reshape(68, 2) @ np.linalg.inv(similarity(face, space.mean)[:, :2]).T
     return reshaping

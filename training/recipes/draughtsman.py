@@ -5,7 +5,7 @@ a U-Net (Ronneberger et al. 2015). Data: a pack of layers, whose photos are exag
 warp that the recipe `satnet_r` learns; an export joins the two (docs/satnet-r.md).
 
     likeness train draughtsman --data runs/layers.pack --into runs/draughtsman
-    likeness export runs/draughtsman --to models/caricature/6 --set joined=runs/warp
+    likeness export runs/draughtsman --to models/caricature/7 --set joined=runs/warp
 
 Each step, L being layers and D(L, s) the drawing that is laid down from them in a random style:
 

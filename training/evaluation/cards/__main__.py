@@ -3,25 +3,25 @@
     python -m training.evaluation.cards people models/sphereface/3 FACES.pack
     python -m training.evaluation.cards people models/sphereface/3 FACES.pack --pairs 3000
     python -m training.evaluation.cards teacher FACES.pack
-    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/6
-    python -m training.evaluation.cards caricatures models/sphereface/3 models/caricature/6 FACES.pack
+    LIKENESS_DATA=... python -m training.evaluation.cards drawings models/sphereface/3 models/caricature/7
+    python -m training.evaluation.cards caricatures models/sphereface/3 models/caricature/7 FACES.pack
 
 Of a caricature, beside the procedural caricaturist: every strength and look of 100 people set aside.
 
-    python -m training.evaluation.cards caricature models/caricature/6 PACKED --sheet people.png
-    python -m training.evaluation.cards beside models/caricature/6 PACKED PHOTO... --sheet beside.jpg
+    python -m training.evaluation.cards caricature models/caricature/7 PACKED --sheet people.png
+    python -m training.evaluation.cards beside models/caricature/7 PACKED PHOTO... --sheet beside.jpg
 
 Of translators in several sizes, what each takes and reaches:
 
-    python -m training.evaluation.cards tiers PACKED models/caricature/6 models/cartoon/2
+    python -m training.evaluation.cards tiers PACKED models/caricature/7 models/cartoon/2
 
 Of a reader of styles: drawings of people set aside in every look, and what the caricature makes of what was read.
 
-    python -m training.evaluation.cards styles models/style/1 models/caricature/6 PACKED
+    python -m training.evaluation.cards styles models/style/1 models/caricature/7 PACKED
 
 Of photos that are made of drawings: whether a person is known by them among 40 who were in no training.
 
-    LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/6 PACKED
+    LIKENESS_DATA=... python -m training.evaluation.cards photo models/photo/1 models/caricature/7 PACKED
 
 Of cartoons, how far they and the photos are from drawings of the Cartoon Set, of which none was in training:
 
