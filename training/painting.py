@@ -27,7 +27,7 @@ from training.engine.recipe import Measured, Plan, Positive, Share, Stream
 from training.engine.run import Run
 from training.metrics.deviation import agreed
 from training.networks.folded import counted
-from training.networks.warp import FRAME, Warp, WarpHead
+from training.networks.warp import FRAME, WarpHead, published
 
 WARP = "satnet_r"
 """The recipe of what an export is joined with."""
@@ -147,7 +147,7 @@ class Recipe(engine.Recipe):
             raise RecipeError(f"joined: {self.config.joined} has learnt no warp of direction={self.direction}")
         head = WarpHead(settings["warp_width"])
         head.load_state_dict({key.removeprefix("head."): value for key, value in averages["warp"].items()})
-        warp = Warp(head, self.config.side, gentle=self.direction == "caricature", even=True)
+        warp = published(head, self.direction, self.config.side)
         return self.graph(warp, networks[self.painter]).eval()
 
     def agreed(self, network: nn.Module, short: nn.Module, stored: Stored, data: Path) -> Mapping[str, float]:

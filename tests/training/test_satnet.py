@@ -31,7 +31,7 @@ def test_satnet_has_the_published_sizes() -> None:
 
 
 def test_with_neither_attention_nor_spectral_norm_it_is_munit() -> None:
-    """Part by part; either alone is none of both, and normalisation has no parameters of its own."""
+    """Part by part; normalisation alone has no parameters of its own, and is of all layers but the first and last."""
     with torch.device("meta"):
         generator, judge = Generator(attention=False), discriminator(attention=False, spectral=False)
     assert parts(generator) == [5_385_856, 2_764_936, 5_754_627, 1_120_768]

@@ -146,6 +146,11 @@ class Warp(nn.Module):
         return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def published(head: WarpHead, direction: str, side: int) -> Warp:
+    """What graphs have of a learnt head: an even warp, gentle where it makes caricatures."""
+    return Warp(head, side, gentle=direction == "caricature", even=True).eval()
+
+
 def part_masks() -> Tensor:
     """Where each of PARTS is in the template's frame [1, 4, 32, 32], 0..1, smooth, 1 in its middle; their sum is <= 1.
 

@@ -195,10 +195,12 @@ class Recipe(engine.Recipe):
         knobs = self.config
         form = (knobs.channels, knobs.halvings, knobs.blocks, knobs.style_size, knobs.mapping)
         judge = (knobs.discriminator_channels, knobs.layers, knobs.scales)
-        seen = {"attention": knobs.attention, "spectral": knobs.spectral}
         return {
             **{name: Generator(*form, attention=knobs.attention) for name in GENERATORS},
-            **{name: discriminator(*judge, **seen) for name in DISCRIMINATORS},
+            **{
+                name: discriminator(*judge, attention=knobs.attention, spectral=knobs.spectral)
+                for name in DISCRIMINATORS
+            },
         }
 
     def phases(self) -> Sequence[Phase]:

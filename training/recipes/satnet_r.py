@@ -67,7 +67,7 @@ from training.networks.folded import counted
 from training.networks.painters import Exemplar, Painter
 from training.networks.pixels import picture, pixels
 from training.networks.satnet_r import GRAPHS
-from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased
+from training.networks.warp import FRAME, LOOK_AT, PARTS, Warp, WarpHead, eased, published
 from training.onlookers import Looking, Onlookers
 from training.texture import Texture, Textured
 
@@ -186,8 +186,8 @@ class Recipe(engine.Recipe):
         for key, value in state.items():
             name, _, rest = key.replace("warp_head.", "warp.head.", 1).partition(".")
             states.setdefault(name, {})[rest] = value
-        for graphs in ("far", "mirror"):  # how gently it goes, and whether it looks twice, is for the graph
-            states["warp"].pop(graphs, None)
+        for name in ("far", "mirror"):  # how gently it goes, and whether it looks twice, is for the graph
+            states["warp"].pop(name, None)
         try:
             settings: dict[str, Any] = {"warp_width": len(states["warp"]["head.stem.0.0.weight"])}
             if "flat" in states:
@@ -407,8 +407,7 @@ class Recipe(engine.Recipe):
         for name in GRAPHS[graph]:
             if name not in learnt:
                 raise RecipeError(f"the {name} was never trained; --set joined=RUN says which run has learnt it")
-        gentle = knobs.direction == "caricature"
-        whole = networks | {"warp": Warp(networks["warp"].head, knobs.side, gentle=gentle, even=True).eval()}
+        whole = networks | {"warp": published(networks["warp"].head, knobs.direction, knobs.side)}
         return graph(*(whole[name] for name in GRAPHS[graph]))
 
     @property

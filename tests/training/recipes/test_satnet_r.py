@@ -36,7 +36,7 @@ from training.losses import frozen
 from training.losses.identity import faces_of_square
 from training.networks.pixels import picture
 from training.networks.satnet_r import Restorer, Translator, from_state
-from training.networks.warp import PARTS, Warp, part_masks
+from training.networks.warp import PARTS, part_masks, published
 from training.recipes.satnet_r import ALIKE, Config, Recipe, relit
 
 TOY = {"images": 4, "batch": 2, "apart": 2, "measure": 4, "checkpoint": 2, "keep": 2, "report": 2}
@@ -362,9 +362,6 @@ def test_light_is_of_each_picture_alone() -> None:
     assert whole.abs().max() < 4
 
 
-PHOTOS = {"part": "paint", "direction": "photo", "texture": 1.0, "drawings": "some"}
-
-
 @pytest.mark.parametrize(
     ("settings", "error", "complaint"),
     [
@@ -380,7 +377,11 @@ PHOTOS = {"part": "paint", "direction": "photo", "texture": 1.0, "drawings": "so
         ({"attributes": 1.0}, RecipeError, "attributes: are what part=paint keeps"),
         ({"prototypes": True}, RecipeError, "prototypes: are what hinge, cosine, contrast and distillation ask for"),
         ({"reader": "models/style/1"}, RecipeError, "reader: is of texture, whose drawings it reads"),
-        ({**PHOTOS, "reader": "models/style/1"}, RecipeError, "reader: is of direction=caricature"),
+        (
+            {"part": "paint", "direction": "photo", "texture": 1.0, "drawings": "some", "reader": "models/style/1"},
+            RecipeError,
+            "reader: is of direction=caricature",
+        ),
         ({"clusters": 2}, RecipeError, "matched and clusters: are of styles that a reader reads"),
         ({"temperature": 0.0}, RecipeError, "temperature and softness: must be more than 0"),
         ({"joined": "nowhere"}, RunError, "nowhere is no run"),
@@ -503,7 +504,7 @@ def test_a_published_translator_is_gone_on_with(
         networks[name].load_state_dict(own[name])
     with torch.no_grad():
         request = {name: torch.from_numpy(value)[None] for name, value in translate.contract.values({}).items()}
-        warp = Warp(networks["warp"].head, 128, gentle=True, even=True).eval()
+        warp = published(networks["warp"].head, "caricature", 128)
         drawn = Translator(warp, networks["painter"])(torch.from_numpy(photo)[None], **request)
     assert np.abs(drawn[0].numpy().astype(int) - translate(photo)).max() <= 1
     with pytest.raises(RecipeError, match="the exemplar was never trained"):
@@ -604,7 +605,7 @@ def test_a_published_restorer_is_gone_on_with(restorer: Path, photo: NDArray[np.
         networks[name].load_state_dict(own[name])
     with torch.no_grad():
         request = {name: torch.from_numpy(value)[None] for name, value in restore.contract.values({}).items()}
-        warp = Warp(networks["warp"].head, 128, even=True).eval()
+        warp = published(networks["warp"].head, "photo", 128)
         network = Restorer(warp, networks["painter"], networks["exemplar"])
         made = network(torch.from_numpy(photo)[None], **request)
     assert np.abs(made[0].numpy().astype(int) - restore(photo)).max() <= 1
